@@ -1,0 +1,1 @@
+"""pyronym: a name server for Python remote objects."""

@@ -1,0 +1,1 @@
+"""Blocking proxies, and finding a name server."""

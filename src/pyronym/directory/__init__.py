@@ -1,0 +1,1 @@
+"""The domain: names, their records, and the indexes over them. Knows nothing of wires."""

@@ -1,0 +1,137 @@
+"""Everything that pyronym raises on purpose, in one tree::
+
+    PyroError
+    ├── CommunicationError
+    │   ├── ConnectionClosedError
+    │   ├── TimeoutError
+    │   └── ProtocolError
+    │       ├── MessageTooLargeError
+    │       └── SerializeError
+    ├── NamingError
+    │   ├── UnknownNameError
+    │   ├── NameTakenError
+    │   ├── BadPatternError
+    │   ├── StorageError
+    │   └── NameServerNotFoundError
+    ├── DaemonError
+    └── SecurityError
+
+The upper two levels are Pyro4's own, so that its users' ``except`` clauses keep their meaning. Below
+NamingError the tree is ours: it says which of the things that go wrong with names did. A stock peer
+never sees those classes: what leaves the process is its own ``NamingError`` with the same words (see
+``pyronym.serializers``), and programs match on these words, so they start as the stock ones do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class PyroError(Exception):
+    """Base of all errors of remote objects and their naming."""
+
+
+class CommunicationError(PyroError):
+    """The network, or the peer at its other end, did not do what was needed."""
+
+
+class ConnectionClosedError(CommunicationError):
+    """The connection ended before the answer was complete."""
+
+
+class TimeoutError(CommunicationError):
+    """The answer did not come within the time that was set."""
+
+
+class ProtocolError(CommunicationError):
+    """The peer sent something that is not a message of a protocol that is spoken here."""
+
+
+class MessageTooLargeError(ProtocolError):
+    """A message is larger than the limit that the settings allow."""
+
+
+class SerializeError(ProtocolError):
+    """A value could not be turned into bytes, or bytes not into a value."""
+
+
+class DaemonError(PyroError):
+    """A daemon cannot do what it was asked, for example: the object is not registered in it."""
+
+
+class SecurityError(PyroError):
+    """The peer asked for something that is never allowed, or did not prove that it may."""
+
+
+class NamingError(PyroError):
+    """Something is wrong with a name or with the name server. The subclasses say what."""
+
+    @staticmethod
+    def from_words(message: str) -> NamingError:
+        """The subclass that a name server's message speaks of, or a plain NamingError.
+
+        Stock name servers send one class for everything; only the words differ.
+        """
+        for start, make in _BY_WORDS:
+            if message.startswith(start):
+                return make(message[len(start) :])
+        return NamingError(message)
+
+
+class UnknownNameError(NamingError):
+    """No record has this name. `name`: the name that was asked for."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"unknown name: {name}")
+        self.name = name
+
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str], dict[str, object]]:
+        return type(self), (self.name,), self.__dict__
+
+
+class NameTakenError(NamingError):
+    """A record has this name already and the caller asked not to replace it. `name`: that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"name already registered: {name}")
+        self.name = name
+
+    def __reduce__(self) -> tuple[type[NameTakenError], tuple[str], dict[str, object]]:
+        return type(self), (self.name,), self.__dict__
+
+
+class BadPatternError(NamingError):
+    """A regular expression cannot be used. `reason`: what is wrong with it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"invalid regex: {reason}")
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[BadPatternError], tuple[str], dict[str, object]]:
+        return type(self), (self.reason,), self.__dict__
+
+
+class StorageError(NamingError):
+    """The storage cannot be opened, read or written. Nothing was changed unless the message says so."""
+
+
+class NameServerNotFoundError(NamingError):
+    """No name server answered. `attempts`: (where, why not) of each place that was tried."""
+
+    def __init__(self, attempts: Iterable[tuple[str, str]] = ()) -> None:
+        self.attempts = tuple(attempts)
+        tried = "; ".join(f"{where}: {why}" for where, why in self.attempts)
+        super().__init__("Failed to locate the nameserver" + (f" (tried {tried})" if tried else ""))
+
+    def __reduce__(self) -> tuple[type[NameServerNotFoundError], tuple[object], dict[str, object]]:
+        return type(self), (self.attempts,), self.__dict__
+
+
+_BY_WORDS = (
+    ("unknown name: ", UnknownNameError),
+    ("name already registered: ", NameTakenError),
+    ("invalid regex: ", BadPatternError),
+)

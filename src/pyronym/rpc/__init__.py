@@ -1,0 +1,1 @@
+"""One session per connection, as a state machine. No I/O."""

@@ -1,0 +1,1 @@
+"""Payload bytes to Python values and back."""

@@ -1,0 +1,1 @@
+"""Transports, the daemon that hosts objects, the broadcast responder."""

@@ -1,0 +1,239 @@
+"""The settings, as one frozen value that is handed to whatever needs them.
+
+Nothing below the public faces reads a global: two servers in a process may differ in every item. The
+faces take their defaults from `config`, which looks and behaves like Pyro4's: items in capitals that can
+be assigned, filled from the environment (``PYRO_NS_PORT=9000`` sets ``config.NS_PORT``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+SERIALIZER_NAMES = ("serpent", "json", "marshal", "msgpack", "pickle", "dill", "cloudpickle")
+"""All serializers that either protocol knows. Pyro5 speaks the first four."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One consistent set of settings. Make another with ``dataclasses.replace``.
+
+    Raises ValueError or TypeError, naming the item, the value and what is expected, when a value cannot be.
+    The names are Pyro4's config items in lower case; items without that mark in their text mean what they
+    mean there.
+    """
+
+    host: str = "localhost"
+    """Where daemons bind when nothing else is said. Not reachable from outside by default."""
+    ns_host: str = "localhost"
+    """Where a name server is looked for first."""
+    ns_port: int = 9090
+    ns_bchost: str | None = None
+    """Address the broadcast responder binds to; None: all."""
+    ns_bcport: int = 9091
+    nathost: str | None = None
+    natport: int = 0
+    """Port that goes with `nathost`; 0: the daemon's own."""
+    broadcast_addrs: tuple[str, ...] = ("<broadcast>", "0.0.0.0")
+    """Where a search for a name server is broadcast to."""
+    locate_timeout: float = 3.0
+    """Seconds that the whole search for a name server may take (new in pyronym)."""
+    prefer_ip_version: int = 4
+    """4, 6, or 0 to let the resolver choose."""
+    commtimeout: float = 0.0
+    """Seconds that a client waits for connecting and for an answer; 0: without end."""
+    polltimeout: float = 2.0
+    """Seconds after which a request loop looks at its loop condition, if nothing else woke it."""
+    compression: bool = False
+    max_message_size: int = 16 * 1024 * 1024
+    """Bytes of annotations and data together, before and after decompression. 0 stands for 2 GiB - 1, all that
+    the older wire can say. (Pyro4 has no limit by default; here a stranger must not be able to fill the memory.)"""
+    max_retries: int = 0
+    """How often a proxy calls again after a lost connection or a timeout."""
+    metadata: bool = True
+    """Proxies ask for the list of exposed members when they connect."""
+    require_expose: bool = True
+    autoproxy: bool = True
+    """Registered objects that are passed or returned travel as proxies."""
+    serializer: str = "serpent"
+    """What our own proxies speak."""
+    serializers_accepted: frozenset[str] = frozenset(SERIALIZER_NAMES)
+    """What daemons answer. All are safe here: pickles are read by a reader that can build plain data only."""
+    threadpool_size: int = 40
+    """How many ordinary methods of hosted objects run at once. More calls wait for a free thread."""
+    iter_streaming: bool = True
+    """Iterators are returned as streams that the client fetches item by item."""
+    detailed_traceback: bool = False
+    sock_reuse: bool = True
+    sock_nodelay: bool = True
+    """Pyro4 leaves this off; a request and its answer are one packet each, waiting for more only delays them."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            check = _CHECKS.get(item.name)
+            if check is not None and not check[0](value):
+                raise ValueError(f"invalid {item.name.upper()}: {value!r} (expected {check[1]})")
+
+    @property
+    def message_limit(self) -> int:
+        """`max_message_size` with its special value 0 resolved, in bytes."""
+        return self.max_message_size or 0x7FFFFFFF
+
+
+def _is_port(value: object) -> bool:
+    return type(value) is int and 0 <= value <= 65535
+
+
+def _is_duration(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
+def _is_positive(value: object) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+_Check = tuple[Callable[[Any], bool], str]
+_TEXT: _Check = (_is_text, "a text that is not empty")
+_OPTIONAL_TEXT: _Check = (lambda value: value is None or _is_text(value), "a text that is not empty, or None")
+_PORT: _Check = (_is_port, "a port number from 0 to 65535")
+_DURATION: _Check = (_is_duration, "a number of seconds, 0 or more")
+_FLAG: _Check = (_is_flag, "True or False")
+
+_CHECKS: dict[str, _Check] = {
+    "host": (lambda value: isinstance(value, str), "a host name or an address; empty: all interfaces"),
+    "ns_host": _TEXT,
+    "ns_port": _PORT,
+    "ns_bchost": _OPTIONAL_TEXT,
+    "ns_bcport": _PORT,
+    "nathost": _OPTIONAL_TEXT,
+    "natport": _PORT,
+    "broadcast_addrs": (
+        lambda value: isinstance(value, tuple) and all(isinstance(part, str) for part in value),
+        "addresses, separated by commas",
+    ),
+    "locate_timeout": (lambda value: _is_duration(value) and value > 0, "a number of seconds above 0"),
+    "prefer_ip_version": (lambda value: type(value) is int and value in (0, 4, 6), "0, 4 or 6"),
+    "commtimeout": _DURATION,
+    "polltimeout": (lambda value: _is_duration(value) and value > 0, "a number of seconds above 0"),
+    "compression": _FLAG,
+    "max_message_size": (
+        lambda value: type(value) is int and 0 <= value <= 0x7FFFFFFF,
+        "a number of bytes up to 2147483647, or 0 for that much",
+    ),
+    "max_retries": (lambda value: type(value) is int and value >= 0, "a whole number, 0 or more"),
+    "metadata": _FLAG,
+    "require_expose": _FLAG,
+    "autoproxy": _FLAG,
+    "serializer": (lambda value: value in SERIALIZER_NAMES, f"one of {', '.join(SERIALIZER_NAMES)}"),
+    "serializers_accepted": (
+        lambda value: isinstance(value, frozenset) and len(value) > 0 and value <= set(SERIALIZER_NAMES),
+        f"some of {','.join(SERIALIZER_NAMES)}",
+    ),
+    "threadpool_size": (_is_positive, "a whole number above 0"),
+    "iter_streaming": _FLAG,
+    "detailed_traceback": _FLAG,
+    "sock_reuse": _FLAG,
+    "sock_nodelay": _FLAG,
+}
+
+_FLAG_WORDS = {"1": True, "yes": True, "on": True, "true": True, "0": False, "no": False, "off": False, "false": False}
+
+
+def _from_text(name: str, text: str) -> object:
+    """The value that an environment variable's text stands for; the text itself where it stands for none."""
+    default = getattr(_DEFAULTS, name)
+    if isinstance(default, bool):
+        return _FLAG_WORDS.get(text.strip().lower(), text)
+    if isinstance(default, int | float):
+        try:
+            return type(default)(text)
+        except ValueError:
+            return text
+    if name in ("broadcast_addrs", "serializers_accepted"):
+        return _collection(name, text)
+    return text
+
+
+def _collection(name: str, value: object) -> object:
+    """`value` in the frozen form of the two items that hold several texts; Pyro4 writes them with commas."""
+    if isinstance(value, str):
+        parts: list[str] = [part.strip().replace("''", "") for part in value.split(",")]
+    elif isinstance(value, list | tuple | set | frozenset):
+        parts = list(value)
+    else:
+        return value
+    return tuple(parts) if name == "broadcast_addrs" else frozenset(parts)
+
+
+_DEFAULTS = Settings()
+
+
+def settings_from_environment(environment: Mapping[str, str]) -> Settings:
+    """The defaults, changed by the ``PYRO_*`` variables in `environment`.
+
+    Variables of Pyro4 items that have no meaning here are ignored. Raises ValueError that names the variable.
+    """
+    changes: dict[str, Any] = {}
+    for item in fields(Settings):
+        variable = f"PYRO_{item.name.upper()}"
+        if variable in environment:
+            changes[item.name] = _from_text(item.name, environment[variable])
+            try:
+                replace(_DEFAULTS, **{item.name: changes[item.name]})
+            except ValueError as problem:
+                raise ValueError(f"environment variable {variable}: {problem}") from None
+    return replace(_DEFAULTS, **changes)
+
+
+@dataclass(slots=True)
+class Configuration:
+    """Pyro4's ``config``: the items in capitals, to be read and assigned. `settings` is their frozen value now.
+
+    Assigning an unknown item raises AttributeError, an impossible value ValueError; the old value stays.
+    """
+
+    settings: Settings = field(default_factory=lambda: settings_from_environment(os.environ))
+
+    def __getattr__(self, item: str) -> object:
+        name = _item_name(item)
+        value = getattr(self.settings, name)
+        return set(value) if isinstance(value, frozenset) else value
+
+    def __setattr__(self, item: str, value: object) -> None:
+        if item == "settings":
+            object.__setattr__(self, item, value)
+            return
+        name = _item_name(item)
+        if name in ("broadcast_addrs", "serializers_accepted"):
+            value = _collection(name, value)
+        changes: dict[str, Any] = {name: value}
+        object.__setattr__(self, "settings", replace(self.settings, **changes))
+
+    def reset(self, useenvironment: bool = True) -> None:
+        """Back to the defaults; with `useenvironment` the ``PYRO_*`` variables are read again."""
+        self.settings = settings_from_environment(os.environ if useenvironment else {})
+
+    def asDict(self) -> dict[str, object]:
+        """All items and their values."""
+        return {item.name.upper(): getattr(self, item.name.upper()) for item in fields(Settings)}
+
+
+def _item_name(item: str) -> str:
+    name = item.lower()
+    if item != name.upper() or name not in _CHECKS:
+        raise AttributeError(f"no such config item: {item}")
+    return name
+
+
+config = Configuration()

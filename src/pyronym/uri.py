@@ -1,0 +1,133 @@
+"""URIs of remote objects::
+
+    PYRO:object@host:port            an object in the daemon at a TCP address; IPv6 addresses in brackets
+    PYRO:object@./u:path             an object in the daemon at a Unix socket
+    PYRONAME:name[@nshost[:port]]    what a name server has under this name
+    PYROMETA:tag,tag[@nshost[:port]] any object that a name server has with all these tags
+
+Locations may be a Unix socket in all three.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pyronym.errors import PyroError
+from pyronym.settings import config
+
+if TYPE_CHECKING:
+    import builtins
+
+NAMESERVER_NAME = "Pyro.NameServer"
+"""Object id of every name server, and the name under which each knows itself."""
+
+DAEMON_NAME = "Pyro.Daemon"
+"""Object id that every daemon answers to."""
+
+_URI = re.compile(r"(?P<protocol>[Pp][Yy][Rr][Oo][a-zA-Z]*):(?P<object>\S+?)(?:@(?P<location>.+))?$")
+_IPV6 = re.compile(r"\[(?P<host>[0-9a-fA-F:%.\w]+)](?::(?P<port>\d+))?$", re.ASCII)
+
+URIState = tuple[str, "str | set[str]", "str | None", "str | None", "int | None"]
+"""(protocol, object, sockname, host, port): how a URI travels."""
+
+
+class URI:
+    """Where a remote object is found: `protocol`, `object` (for PYROMETA a set of tags), and the location,
+    which is either `sockname` or `host` and `port`.
+
+    Raises PyroError, starting with ``invalid uri`` or ``invalid`` and the bad part, when the text is not a URI,
+    TypeError when it is neither a str nor a URI.
+    """
+
+    __slots__ = ("host", "object", "port", "protocol", "sockname")
+
+    protocol: str
+    object: str | set[str]
+    sockname: str | None
+    host: str | None
+    port: int | None
+
+    def __init__(self, uri: str | URI) -> None:
+        if isinstance(uri, URI):
+            self.__setstate__(uri.__getstate__())
+            return
+        if not isinstance(uri, str):
+            raise TypeError(f"uri must be a str or a URI, not {type(uri).__name__}")
+        match = _URI.match(uri)
+        if match is None:
+            raise PyroError(f"invalid uri: {uri!r} (expected PYRO:object@location, PYRONAME:name or PYROMETA:tags)")
+        self.protocol = match["protocol"].upper()
+        self.object = match["object"]
+        self.sockname = self.host = self.port = None
+        location = match["location"]
+        if self.protocol == "PYRO":
+            if not location:
+                raise PyroError(f"invalid uri: {uri!r} (PYRO needs a location: @host:port or @./u:path)")
+            self._set_location(location, None)
+        elif self.protocol in ("PYRONAME", "PYROMETA"):
+            if self.protocol == "PYROMETA":
+                self.object = {tag.strip() for tag in match["object"].split(",")}
+            if location:
+                self._set_location(location, config.settings.ns_port)
+        else:
+            raise PyroError(f"invalid uri (protocol): {self.protocol} (expected PYRO, PYRONAME or PYROMETA)")
+
+    def _set_location(self, location: str, default_port: int | None) -> None:
+        if location.startswith("./u:"):
+            self.sockname = location[4:]
+            if not self.sockname or ":" in self.sockname:
+                raise PyroError(f"invalid uri (location): {location!r} (expected ./u:path, a path without colons)")
+            return
+        port: str | int | None
+        if location.startswith("["):
+            if location.startswith("[["):
+                raise PyroError(f"invalid ipv6 address: enclosed in too many brackets: {location}")
+            match = _IPV6.match(location)
+            if match is None:
+                raise PyroError(
+                    f"invalid ipv6 address: the part between brackets must be a numeric ipv6 address: {location}"
+                )
+            self.host, port = match["host"], match["port"]
+        else:
+            self.host, _, port = location.partition(":")
+        port = port or default_port
+        try:
+            self.port = int(port)  # type: ignore[arg-type]  # None is one of the mistakes caught here
+        except (ValueError, TypeError):
+            raise PyroError(f"invalid port in uri, port={port}") from None
+
+    @staticmethod
+    def isUnixsockLocation(location: str) -> bool:
+        """Whether a location is that of a Unix socket."""
+        return location.startswith("./u:")
+
+    @property
+    def location(self) -> str | None:
+        """``host:port``, ``[ipv6]:port`` or ``./u:path``; None where the URI names none."""
+        if self.host:
+            return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"./u:{self.sockname}" if self.sockname else None
+
+    def asString(self) -> str:
+        """The URI as text; a URI made from it is equal to this one."""
+        body = self.object if isinstance(self.object, str) else ",".join(sorted(self.object))
+        location = self.location
+        return f"{self.protocol}:{body}@{location}" if location else f"{self.protocol}:{body}"
+
+    __str__ = asString
+
+    def __repr__(self) -> str:
+        return f"<URI {self.asString()}>"
+
+    def __eq__(self, other: builtins.object) -> bool:
+        return isinstance(other, URI) and self.__getstate__() == other.__getstate__()
+
+    def __hash__(self) -> int:
+        return hash(self.asString())
+
+    def __getstate__(self) -> URIState:
+        return self.protocol, self.object, self.sockname, self.host, self.port
+
+    def __setstate__(self, state: URIState) -> None:
+        self.protocol, self.object, self.sockname, self.host, self.port = state
