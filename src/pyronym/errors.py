@@ -24,10 +24,20 @@ never sees those classes: what leaves the process is its own ``NamingError`` wit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What was understood of a message that is refused: enough to answer it."""
+
+    protocol: int
+    """48 (Pyro4) or 502 (Pyro5)."""
+    type: int
+    """As on the wire; it may be one that no protocol has."""
+    serializer_id: int
+    sequence: int
 
 
 class PyroError(Exception):
@@ -49,6 +59,11 @@ class TimeoutError(CommunicationError):
 class ProtocolError(CommunicationError):
     """The peer sent something that is not a message of a protocol that is spoken here."""
 
+    header: Header | None = None
+    """Of the message that is refused, where it was understood."""
+    version: int | None = None
+    """The protocol version that the peer speaks, where that is what is wrong."""
+
 
 class MessageTooLargeError(ProtocolError):
     """A message is larger than the limit that the settings allow."""
@@ -64,6 +79,9 @@ class DaemonError(PyroError):
 
 class SecurityError(PyroError):
     """The peer asked for something that is never allowed, or did not prove that it may."""
+
+    header: Header | None = None
+    """Of the message that is refused, where it was understood."""
 
 
 class NamingError(PyroError):

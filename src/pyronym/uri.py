@@ -10,14 +10,11 @@ Locations may be a Unix socket in all three.
 
 from __future__ import annotations
 
+import builtins
 import re
-from typing import TYPE_CHECKING
 
 from pyronym.errors import PyroError
 from pyronym.settings import config
-
-if TYPE_CHECKING:
-    import builtins
 
 NAMESERVER_NAME = "Pyro.NameServer"
 """Object id of every name server, and the name under which each knows itself."""
