@@ -1,0 +1,112 @@
+"""Protocol 502, that of Pyro5: a header of 40 bytes, annotation chunks, data. Integers are big-endian.
+
+===== ==========================================================================================================
+bytes field
+===== ==========================================================================================================
+4     ``PYRO``
+2     version 502
+1     message type
+1     serializer id
+2     flags: 1 exception, 2 compressed, 4 oneway, 8 batch, 16 item stream, 32 keep serialized, 64 has a correlation id
+2     sequence number
+4     data length
+4     annotations length, all chunks with their heads
+16    correlation id
+2     reserved
+2     magic number 0x4DC5
+===== ==========================================================================================================
+
+A chunk is 4 ASCII characters, its length in 4 bytes, its bytes. There are no signatures.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from pyronym.errors import ProtocolError, SecurityError
+from pyronym.wire.frame import COMPRESSED_BIT, FrameHeader, read_chunks, write_chunks
+from pyronym.wire.message import CORRELATION_SIZE, PYRO5, Message
+
+PROTOCOL = PYRO5
+START = b"PYRO\x01\xf6"
+HEADER_SIZE = 40
+COMPRESS_FROM = 101
+COMPRESS_LEVEL = 4
+
+_HEADER = Struct(f"!6sBBHHII{CORRELATION_SIZE}sHH")
+_CHUNK_HEAD = Struct("!4sI")
+_MAGIC: Final = 0x4DC5
+_SAME_FLAGS: Final = 0b1101
+"""The bits that are those of `Flag`."""
+_LOWER_FLAGS: Final = 0b110000
+"""The bits that are half of those of `Flag`, because protocol 502 has none for METADATA."""
+_CORRELATION_BIT: Final = 64
+_NO_CORRELATION: Final = bytes(CORRELATION_SIZE)
+
+
+def check_key(hmac_key: bytes | None) -> None:
+    """Raise SecurityError when a key is set: nothing in this protocol could prove that the peer has it too."""
+    if hmac_key:
+        raise SecurityError(
+            "hmac key config not symmetric: a key is set on this side, but protocol 502 (Pyro5) carries no signatures"
+        )
+
+
+def read_header(buffer: bytearray) -> FrameHeader:
+    """The header at the front of a buffer that holds at least `HEADER_SIZE` bytes and begins with `START`.
+
+    Raises ProtocolError when the magic number is wrong.
+    """
+    fields = _HEADER.unpack_from(buffer)
+    _, kind, serializer_id, flags, sequence, data_length, annotations_length, correlation, _, magic = fields
+    if magic != _MAGIC:
+        raise ProtocolError(f"invalid magic number {magic:#06x} in the header (expected {_MAGIC:#06x})")
+    return FrameHeader(
+        kind,
+        serializer_id,
+        flags & _SAME_FLAGS | (flags & _LOWER_FLAGS) << 1,
+        flags & COMPRESSED_BIT != 0,
+        sequence,
+        annotations_length,
+        data_length,
+        correlation if flags & _CORRELATION_BIT else None,
+    )
+
+
+def read_payload(
+    header: FrameHeader, payload: bytes, hmac_key: bytes | None
+) -> tuple[dict[str, bytes], bytes | None, bytes]:
+    """Annotations, correlation id and data (still compressed, if it was) of a message.
+
+    Raises ProtocolError for broken chunks.
+    """
+    length = header.annotations_length
+    return read_chunks(payload, length, _CHUNK_HEAD), header.correlation, payload[length:]
+
+
+def write_annotations(message: Message, data: bytes, hmac_key: bytes | None) -> bytes:
+    """The annotations. Raises ProtocolError when they cannot be written."""
+    return write_chunks(message.annotations.items(), _CHUNK_HEAD)
+
+
+def write_header(message: Message, compressed: bool, annotations_length: int, data_length: int) -> bytes:
+    """The header of a message. Raises struct.error when a number does not fit its field."""
+    correlation = message.correlation
+    flags = message.flags & _SAME_FLAGS | message.flags >> 1 & _LOWER_FLAGS
+    if compressed:
+        flags |= COMPRESSED_BIT
+    if correlation is not None:
+        flags |= _CORRELATION_BIT
+    return _HEADER.pack(
+        START,
+        message.type,
+        message.serializer_id,
+        flags,
+        message.sequence,
+        data_length,
+        annotations_length,
+        correlation or _NO_CORRELATION,
+        0,
+        _MAGIC,
+    )
