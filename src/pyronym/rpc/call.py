@@ -1,0 +1,174 @@
+"""One call that a peer makes: what it asks for, performing it, and the reply."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+from pyronym.errors import DaemonError, ProtocolError, SecurityError, SerializeError
+from pyronym.rpc.exposed import exposed_method, exposed_property
+from pyronym.rpc.hosting import Host, Hosted, Peer
+from pyronym.rpc.references import replace_values
+from pyronym.rpc.remote_traceback import traceback_lines
+from pyronym.rpc.replies import NO_FLAGS, Replies
+from pyronym.serializers.classes import BatchFailure, RemoteReference
+from pyronym.serializers.registry import Serializer
+from pyronym.settings import Settings
+from pyronym.wire.message import Flag, Message, MessageType
+
+log = logging.getLogger(__name__)
+
+
+class Binder:
+    """The objects that answer one peer's calls: each hosted thing is bound once for the session, or for each call."""
+
+    def __init__(self, host: Host, peer: Peer) -> None:
+        self.host = host
+        self.peer = peer
+        self._bound: dict[str, object] = {}
+
+    def target(self, object_id: str, hosted: Hosted) -> object:
+        """The object that answers calls to `object_id`."""
+        if hosted.per_call:
+            return hosted.bind(self.peer)
+        if object_id not in self._bound:
+            self._bound[object_id] = hosted.bind(self.peer)
+        return self._bound[object_id]
+
+
+class Call:
+    """One invoke message. The shell performs it with `run` and then gives it back to its session.
+
+    `inline`: it never blocks and runs on the event loop; otherwise it belongs in a worker thread.
+    `detached`: nobody waits for it, the session goes on meanwhile.
+    `reply`: the bytes to send when it has run; empty if there is nothing to say.
+    `fatal`: the connection must close after the reply.
+    """
+
+    def __init__(self, request: Message, binder: Binder, settings: Settings, replies: Replies) -> None:
+        self._request = request
+        self._binder = binder
+        self._settings = settings
+        self._replies = replies
+        self._batch = bool(request.flags & Flag.BATCH)
+        self._oneway = bool(request.flags & Flag.ONEWAY)
+        self._failure: Exception | None = None
+        self.reply = b""
+        self.fatal = False
+        try:
+            self._decode()
+        except Exception as problem:  # answered in `run`, as if the method had raised it
+            self._failure = problem
+            self.fatal = isinstance(problem, SecurityError)
+        self.inline = self._failure is not None or self._hosted.inline
+        self.detached = self._oneway and not self.inline
+
+    def _decode(self) -> None:
+        request = self._request
+        self._serializer: Serializer = self._replies.accepted_serializer(request)
+        if request.flags & Flag.KEEP_SERIALIZED:
+            raise SerializeError("calls with a serialized blob are not supported (send plain arguments)")
+        self._object_id, method, args, kwargs = self._serializer.loads_call(request.data)
+        self._steps = _batch_steps(args) if self._batch else [(method, args, kwargs)]
+        hosted = self._binder.host.get(self._object_id)
+        if hosted is None:
+            raise DaemonError("unknown object")
+        self._hosted: Hosted = hosted
+
+    def run(self) -> Generator[Any, Any, None]:
+        """Perform the call, as a generator: it yields what must be waited for (a Deferred or an awaitable), and is sent
+        the result or thrown the exception. When it ends, `reply` is there.
+        """
+        try:
+            if self._failure is not None:
+                raise self._failure
+            results: list[object] = []
+            target = self._binder.target(self._object_id, self._hosted)
+            for name, args, kwargs in self._steps:
+                perform = self._resolve(target, name, args, kwargs)
+                try:
+                    result = perform()
+                    if _must_wait(result):
+                        result = yield result
+                except Exception as problem:
+                    if not self._batch:
+                        raise
+                    self._attach_traceback(problem)
+                    results.append(BatchFailure(problem))
+                    break
+                results.append(result)
+            if not self._oneway:
+                self._succeed(results)
+        except Exception as problem:
+            self._fail(problem)
+
+    def _resolve(self, target: object, name: str, args: Any, kwargs: Any) -> Callable[[], object]:
+        require_expose = self._settings.require_expose
+        if not self.inline:
+            args, kwargs = self._with_proxies(args), self._with_proxies(kwargs)
+        if name == "__getattr__" and len(args) == 1 and isinstance(args[0], str):
+            found = exposed_property(target, args[0], require_expose)
+            return lambda: found.__get__(target)
+        if name == "__setattr__" and len(args) == 2 and isinstance(args[0], str):
+            found = exposed_property(target, args[0], require_expose)
+            if found.fset is None:
+                raise AttributeError(f"attempt to access unexposed or unknown remote attribute '{args[0]}'")
+            return lambda: found.__set__(target, args[1])
+        method = exposed_method(target, name, require_expose)
+        return lambda: method(*args, **kwargs)
+
+    def _with_proxies(self, value: Any) -> Any:
+        revive = self._binder.host.revive
+        return replace_values(value, lambda part: revive(part) if isinstance(part, RemoteReference) else part)
+
+    def _succeed(self, results: list[object]) -> None:
+        value = results if self._batch else results[0]
+        if not self.inline:
+            if isinstance(value, Iterator):
+                self._stream(value)
+                return
+            if self._settings.autoproxy:
+                reference = self._binder.host.reference
+                value = replace_values(value, lambda part: reference(part) or part)
+        flags = Flag.BATCH if self._batch else NO_FLAGS
+        self.reply = self._replies.answer(self._request, MessageType.RESULT, self._serializer.dumps(value), flags)
+
+    def _stream(self, value: Iterator[object]) -> None:
+        """Answer with a stream. On the wire it is an error, which says enough to clients that know no streams."""
+        annotations: dict[str, bytes] = {}
+        if self._settings.iter_streaming:
+            stream_id = os.urandom(16).hex()
+            self._binder.peer.streams[stream_id] = value
+            annotations["STRM"] = stream_id.encode()
+        problem = ProtocolError("result of call is an iterator")
+        self.reply = self._replies.error(self._request, problem, Flag.ITEM_STREAM, annotations)
+
+    def _fail(self, problem: Exception) -> None:
+        log.debug("call from %s failed: %r", self._binder.peer.remote, problem)
+        if not self._oneway:
+            self._attach_traceback(problem)
+            self.reply = self._replies.error(self._request, problem)
+
+    def _attach_traceback(self, problem: Exception) -> None:
+        lines = traceback_lines(problem, detailed=self._settings.detailed_traceback)
+        problem._pyroTraceback = lines  # type: ignore[attr-defined]  # the attribute that all Pyro clients read
+
+
+def _batch_steps(calls: object) -> list[tuple[str, Any, Any]]:
+    """The calls of a batch, checked."""
+    if not isinstance(calls, list | tuple):
+        raise SerializeError(f"invalid batch: {calls!r:.80} (expected a list of calls)")
+    steps = []
+    for item in calls:
+        match item:
+            case (str() as method, list() | tuple() as args, dict() as kwargs):
+                steps.append((method, args, kwargs))
+            case _:
+                raise SerializeError(f"invalid call in batch: {item!r:.80} (expected method, arguments, keywords)")
+    return steps
+
+
+def _must_wait(result: object) -> bool:
+    return hasattr(result, "add_done_callback") or hasattr(result, "__await__")

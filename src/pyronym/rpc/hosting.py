@@ -1,0 +1,74 @@
+"""What a session needs to know of the daemon it belongs to: the objects, and who is asking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pyronym.rpc.exposed import Members
+from pyronym.serializers.classes import RemoteReference
+
+Address = tuple[str, int] | str | None
+"""(host, port), the path of a Unix socket, or None where a socket has no address."""
+
+
+@dataclass(slots=True, eq=False)
+class Peer:
+    """The other end of a session: its protocol, and the addresses of the connection as this side sees them."""
+
+    protocol: int
+    local: Address
+    remote: Address
+    streams: dict[str, Iterator[object]] = field(default_factory=dict)
+    """Results that the peer fetches item by item, by stream id. They end with the session."""
+
+
+class Hosted(Protocol):
+    """What an object id of a daemon stands for."""
+
+    inline: bool
+    """The methods never block, so they run where the session runs; others run in a worker thread."""
+
+    per_call: bool
+    """`bind` anew for each call, not once for a session."""
+
+    def members(self, protocol: int) -> Members:
+        """What peers that speak `protocol` may use."""
+        ...
+
+    def bind(self, peer: Peer) -> object:
+        """The object that answers the calls of this peer."""
+        ...
+
+
+class Host(Protocol):
+    """A daemon, as its sessions see it."""
+
+    def get(self, object_id: str) -> Hosted | None:
+        """What `object_id` stands for."""
+        ...
+
+    def reference(self, value: object) -> RemoteReference | None:
+        """How `value` travels if it is an object that is registered here."""
+        ...
+
+    def revive(self, reference: RemoteReference) -> object:
+        """A proxy for what a peer passed a reference to."""
+        ...
+
+    def validate_handshake(self, peer: Peer, handshake: object) -> object:
+        """The answer to a client's handshake; an exception refuses the connection with its words."""
+        ...
+
+
+class Deferred(Protocol):
+    """A result that is not there yet. Futures of asyncio and of threads are such, and so is a commit."""
+
+    def add_done_callback(self, callback: object, /) -> object:
+        """Call `callback` with this object when the result is there."""
+        ...
+
+    def result(self) -> object:
+        """The result, or its exception raised."""
+        ...

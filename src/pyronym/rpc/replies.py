@@ -1,0 +1,108 @@
+"""How the messages that a server sends are made: results, errors and refusals, in the peer's protocol."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from pyronym.errors import PyroError, SerializeError
+from pyronym.serializers.registry import Serializer, serializer_by_id, serializer_by_name, serializer_id
+from pyronym.settings import Settings
+from pyronym.wire.codec import encode
+from pyronym.wire.message import PYRO4, Flag, Message, MessageType
+
+NO_FLAGS = 0
+
+
+class Replies:
+    """Makes the server's messages of one connection, as bytes."""
+
+    def __init__(self, settings: Settings, hmac_key: bytes | None) -> None:
+        self._settings = settings
+        self._hmac_key = hmac_key
+
+    def accepted_serializer(self, request: Message) -> Serializer:
+        """The serializer that `request` is written in. SerializeError if it is unknown or not accepted here."""
+        serializer = serializer_by_id(request.protocol, request.serializer_id)
+        if serializer.name not in self._settings.serializers_accepted:
+            accepted = ", ".join(sorted(self._settings.serializers_accepted))
+            raise SerializeError(
+                f"message used serializer that is not accepted: {request.serializer_id} "
+                f"({serializer.name}; accepted: {accepted})"
+            )
+        return serializer
+
+    def answer(self, request: Message, kind: MessageType, data: bytes, flags: int = NO_FLAGS) -> bytes:
+        """An answer to `request`. Each carries the correlation id of its request, or a fresh one."""
+        return self._encode(
+            Message(
+                request.protocol,
+                kind,
+                request.serializer_id,
+                flags,
+                request.sequence,
+                data,
+                correlation=request.correlation or _new_correlation(),
+            )
+        )
+
+    def error(
+        self,
+        request: Message,
+        problem: BaseException,
+        flags: int = NO_FLAGS,
+        annotations: Mapping[str, bytes] | None = None,
+    ) -> bytes:
+        """An answer that raises `problem` at the peer, in the serializer of `request`; in marshal if that is unknown.
+
+        Pyro4's error answers carry no correlation id.
+        """
+        try:
+            serializer = serializer_by_id(request.protocol, request.serializer_id)
+        except SerializeError:
+            serializer = serializer_by_name(request.protocol, "marshal")
+        try:
+            data = serializer.dumps(problem)
+        except Exception as failure:
+            data = serializer.dumps(
+                PyroError(f"Error serializing exception: {failure}. Original exception: {type(problem)}: {problem}")
+            )
+        return self._encode(
+            Message(
+                request.protocol,
+                MessageType.RESULT,
+                serializer_id(request.protocol, serializer.name),
+                Flag.EXCEPTION | flags,
+                request.sequence,
+                data,
+                annotations or {},
+                None if request.protocol == PYRO4 else request.correlation or _new_correlation(),
+            )
+        )
+
+    def refusal(self, protocol: int, sequence: int, reason: str, serializer: Serializer | None = None) -> bytes:
+        """A CONNECT_FAIL with `reason`, in marshal where the peer's own serializer cannot be used."""
+        serializer = serializer or serializer_by_name(protocol, "marshal")
+        return self._encode(
+            Message(
+                protocol,
+                MessageType.CONNECT_FAIL,
+                serializer_id(protocol, serializer.name),
+                NO_FLAGS,
+                sequence,
+                serializer.dumps(reason),
+                correlation=_new_correlation(),
+            )
+        )
+
+    def _encode(self, message: Message) -> bytes:
+        return encode(
+            message,
+            limit=self._settings.message_limit,
+            hmac_key=self._hmac_key if message.protocol == PYRO4 else None,
+            compress=self._settings.compression,
+        )
+
+
+def _new_correlation() -> bytes:
+    return os.urandom(16)

@@ -1,0 +1,184 @@
+"""The server's side of one connection, as a state machine: bytes in, calls out, bytes to send.
+
+The shell around it feeds what the socket gives (`receive_data`), takes calls (`next_call`) until there is none,
+performs each (`Call.run`), hands it back (`finish`), and sends `data_to_send`. Handshakes, pings and everything
+that goes wrong before a method is called are answered in here. When `closing` is set, the shell sends what is
+left and closes the connection; when the connection ends, it calls `close`.
+
+States: CONNECTING until a handshake is accepted, then READY; CLOSED after a refused handshake, after bytes that
+are no messages, and when the connection ends.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Callable, Iterator
+
+from pyronym.errors import DaemonError, ProtocolError, PyroError, SerializeError
+from pyronym.rpc.call import Binder, Call
+from pyronym.rpc.hosting import Address, Host, Peer
+from pyronym.rpc.replies import NO_FLAGS, Replies
+from pyronym.settings import Settings
+from pyronym.wire.codec import Decoder
+from pyronym.wire.message import PYRO4, Flag, Message, MessageType
+
+log = logging.getLogger(__name__)
+
+
+class State(enum.Enum):
+    """Where a session stands."""
+
+    CONNECTING = enum.auto()
+    READY = enum.auto()
+    CLOSED = enum.auto()
+
+
+class ServerSession:
+    """One client's connection to a daemon.
+
+    `local` and `remote` are the addresses of its socket. Not thread-safe: one thread feeds and drains it; only a
+    `Call` that it gave out may be run elsewhere meanwhile.
+    """
+
+    def __init__(
+        self, host: Host, settings: Settings, *, hmac_key: bytes | None = None, local: Address, remote: Address
+    ) -> None:
+        self._host = host
+        self._settings = settings
+        self._replies = Replies(settings, hmac_key)
+        self._decoder = Decoder(limit=settings.message_limit, hmac_key=hmac_key)
+        self._out: list[bytes] = []
+        self._state = State.CONNECTING
+        self._current: Call | None = None
+        self.peer = Peer(0, local, remote)
+        self._binder = Binder(host, self.peer)
+
+    @property
+    def closing(self) -> bool:
+        """Nothing more is read: send `data_to_send`, then close the connection."""
+        return self._state is State.CLOSED
+
+    @property
+    def busy(self) -> bool:
+        """A call is out whose reply must come before any other: what is read now has to wait."""
+        return self._current is not None
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes from the connection. Ask for `next_call` next."""
+        self._decoder.feed(data)
+
+    def data_to_send(self) -> bytes:
+        """What is to be sent, in one piece; each byte is given once."""
+        data = b"".join(self._out)
+        self._out.clear()
+        return data
+
+    def next_call(self) -> Call | None:
+        """The next call to perform; None when more bytes are needed, or while the session is `busy` or `closing`."""
+        while self._current is None and self._state is not State.CLOSED:
+            try:
+                message = self._decoder.next_message()
+                if message is None:
+                    return None
+                call = self._handle(message)
+            except PyroError as problem:
+                self._break_off(problem)
+                return None
+            if call is not None:
+                if not call.detached:
+                    self._current = call
+                return call
+        return None
+
+    def finish(self, call: Call) -> None:
+        """Take back a call that has run. Its reply, if it has one, is among the next `data_to_send`."""
+        if call is self._current:
+            self._current = None
+        if call.reply:
+            self._out.append(call.reply)
+        if call.fatal:
+            self.close()
+
+    def close(self) -> None:
+        """The connection has ended or must end. Results that were being streamed are dropped."""
+        self._state = State.CLOSED
+        streams = list(self.peer.streams.values())
+        self.peer.streams.clear()
+        for stream in streams:
+            _close_stream(stream)
+
+    def _handle(self, message: Message) -> Call | None:
+        expected = MessageType.CONNECT if self._state is State.CONNECTING else MessageType.INVOKE
+        if message.type is MessageType.PING and self._state is State.READY:
+            self._out.append(self._replies.answer(message, MessageType.PING, b"pong"))
+            return None
+        if message.type is not expected:
+            raise ProtocolError(
+                f"invalid msg type {message.type:d} received (expected {expected:d}, {expected.name.lower()})"
+            )
+        if expected is MessageType.CONNECT:
+            self._connect(message)
+            return None
+        return Call(message, self._binder, self._settings, self._replies)
+
+    def _connect(self, message: Message) -> None:
+        self.peer.protocol = message.protocol
+        try:
+            serializer = self._replies.accepted_serializer(message)
+        except SerializeError as problem:
+            self._refuse(self._replies.refusal(message.protocol, message.sequence, str(problem)), problem)
+            return
+        try:
+            answer, flags = self._handshake(message, serializer.loads(message.data))
+            data = serializer.dumps(answer)
+        except Exception as problem:  # whatever a validator or the data lead to, the client is told
+            refusal = self._replies.refusal(message.protocol, message.sequence, str(problem), serializer)
+            self._refuse(refusal, problem)
+            return
+        self._state = State.READY
+        self._out.append(self._replies.answer(message, MessageType.CONNECT_OK, data, flags))
+
+    def _handshake(self, message: Message, data: object) -> tuple[object, int]:
+        if not isinstance(data, dict) or "handshake" not in data:
+            raise ProtocolError("invalid connect data (expected a dict with the keys handshake and object)")
+        answer = self._host.validate_handshake(self.peer, data["handshake"])
+        if message.protocol == PYRO4 and not message.flags & Flag.METADATA:
+            return answer, NO_FLAGS
+        object_id = data.get("object")
+        hosted = self._host.get(object_id) if isinstance(object_id, str) else None
+        if hosted is None:
+            raise DaemonError("unknown object")
+        collect: Callable[[frozenset[str]], object] = sorted if message.protocol == PYRO4 else set
+        methods, oneway, attributes = hosted.members(message.protocol)
+        meta = {"methods": collect(methods), "oneway": collect(oneway), "attrs": collect(attributes)}
+        return {"handshake": answer, "meta": meta}, message.flags & Flag.METADATA
+
+    def _break_off(self, problem: PyroError) -> None:
+        """The stream of messages cannot go on: tell the peer as well as its protocol allows, and close."""
+        header = getattr(problem, "header", None)
+        protocol = header.protocol if header else self._decoder.protocol or PYRO4
+        sequence = header.sequence if header else 0
+        if self._state is State.CONNECTING:
+            self._refuse(self._replies.refusal(protocol, sequence, str(problem)), problem)
+            return
+        log.warning("protocol error from %s: %s", self.peer.remote, problem)
+        if header is not None:
+            request = Message(protocol, MessageType.INVOKE, header.serializer_id, NO_FLAGS, sequence, b"")
+            self._out.append(self._replies.error(request, problem))
+        self.close()
+
+    def _refuse(self, refusal: bytes, problem: Exception) -> None:
+        log.warning("refused a connection from %s: %s", self.peer.remote, problem)
+        self._out.append(refusal)
+        self.close()
+
+
+def _close_stream(stream: Iterator[object]) -> None:
+    close = getattr(stream, "close", None)
+    if close is None:
+        return
+    try:
+        close()
+    except Exception:
+        log.debug("a stream's generator failed while it was closed", exc_info=True)
