@@ -80,20 +80,11 @@ class Replies:
             )
         )
 
-    def refusal(self, protocol: int, sequence: int, reason: str, serializer: Serializer | None = None) -> bytes:
-        """A CONNECT_FAIL with `reason`, in marshal where the peer's own serializer cannot be used."""
-        serializer = serializer or serializer_by_name(protocol, "marshal")
-        return self._encode(
-            Message(
-                protocol,
-                MessageType.CONNECT_FAIL,
-                serializer_id(protocol, serializer.name),
-                NO_FLAGS,
-                sequence,
-                serializer.dumps(reason),
-                correlation=_new_correlation(),
-            )
-        )
+    def refusal(self, protocol: int, sequence: int, reason: str) -> bytes:
+        """A CONNECT_FAIL to a message that was not understood, so it is in marshal and has no correlation id."""
+        data = serializer_by_name(protocol, "marshal").dumps(reason)
+        identity = serializer_id(protocol, "marshal")
+        return self._encode(Message(protocol, MessageType.CONNECT_FAIL, identity, NO_FLAGS, sequence, data))
 
     def _encode(self, message: Message) -> bytes:
         return encode(

@@ -133,8 +133,8 @@ class ServerSession:
             answer, flags = self._handshake(message, serializer.loads(message.data))
             data = serializer.dumps(answer)
         except Exception as problem:  # whatever a validator or the data lead to, the client is told
-            refusal = self._replies.refusal(message.protocol, message.sequence, str(problem), serializer)
-            self._refuse(refusal, problem)
+            reason = serializer.dumps(str(problem))
+            self._refuse(self._replies.answer(message, MessageType.CONNECT_FAIL, reason), problem)
             return
         self._state = State.READY
         self._out.append(self._replies.answer(message, MessageType.CONNECT_OK, data, flags))

@@ -1,0 +1,99 @@
+"""The name server as an object of this process: the class that embedding programs make and call."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterable, MutableMapping
+from concurrent.futures import Future
+from typing import TypeVar
+
+from pyronym.rpc.exposed import expose
+from pyronym.service import pyro4
+from pyronym.service.nameservice import NameService, Outcome
+from pyronym.storage.base import Storage
+from pyronym.storage.mapping import storage_behind
+from pyronym.storage.memory import MemoryStorage
+from pyronym.uri import URI
+
+T = TypeVar("T")
+
+
+class NameServer:
+    """Maps names to URIs and metadata tags.
+
+    `storageProvider`: where the records survive; a MemoryStorage if none is given. Any MutableMapping of
+    name -> (URI text, collection of tags) will do: it is read once, and then written with every change, before the
+    caller hears of it. All methods may be called from any thread; those that change something return when the
+    change is in the storage, and raise StorageError, with nothing changed, if it cannot be.
+    """
+
+    def __init__(self, storageProvider: MutableMapping[str, object] | Storage | None = None) -> None:
+        self.storage = MemoryStorage() if storageProvider is None else storageProvider
+        self.service = NameService(storage_behind(self.storage))
+        self._requests = pyro4.NameServer(self.service)
+
+    def adopt(self, uri: URI, tags: frozenset[str]) -> None:
+        """Register the daemon's own name server: from then on nobody can put another in its place."""
+        _wait(self.service.adopt(uri.asString(), tags))
+
+    def close(self) -> None:
+        """Close the storage, with all changes in it."""
+        self.service.close()
+
+    @expose
+    def count(self) -> int:
+        """The number of records."""
+        return self._requests.count()
+
+    @expose
+    def lookup(self, name: str, return_metadata: bool = False) -> URI | tuple[URI, builtins.list[str]]:
+        """The URI registered under `name`; with `return_metadata` a tuple of it and the list of tags.
+
+        UnknownNameError if there is none.
+        """
+        return self._requests.lookup(name, return_metadata)  # type: ignore[return-value]  # this dialect has lists
+
+    @expose
+    def register(self, name: str, uri: str | URI, safe: bool = False, metadata: Iterable[str] | None = None) -> None:
+        """Register `uri` under `name`, in place of what is there; with `safe`, NameTakenError if anything is.
+
+        PyroError if `uri` is no URI, TypeError if an argument is of the wrong type.
+        """
+        _wait(self._requests.register(name, uri, safe, metadata))
+
+    @expose
+    def set_metadata(self, name: str, metadata: Iterable[str] | None) -> None:
+        """Replace the tags of a record. UnknownNameError if there is none."""
+        _wait(self._requests.set_metadata(name, metadata))
+
+    @expose
+    def remove(self, name: str | None = None, prefix: str | None = None, regex: str | None = None) -> int:
+        """Remove the record `name`, or all with a prefix, or all whose names match a regular expression from their
+        beginning. The number of records removed. The name server's own record always stays.
+        """
+        return _wait(self._requests.remove(name, prefix, regex))
+
+    @expose
+    def list(
+        self,
+        prefix: str | None = None,
+        regex: str | None = None,
+        metadata_all: Iterable[str] | None = None,
+        metadata_any: Iterable[str] | None = None,
+        return_metadata: bool = False,
+    ) -> dict[str, object]:
+        """Records as a dict of name -> URI text, or with `return_metadata` name -> (URI text, [tags]).
+
+        At most one filter (else ValueError): names with exactly this prefix; names that match a regular expression from
+        their beginning (BadPatternError if it is none); records with all, or with any, of some tags.
+        """
+        return self._requests.list(prefix, regex, metadata_all, metadata_any, return_metadata)
+
+    @expose
+    def ping(self) -> None:
+        """Do nothing: that it returns shows that the name server works."""
+        self._requests.ping()
+
+
+def _wait(outcome: Outcome[T]) -> T:
+    return outcome.result() if isinstance(outcome, Future) else outcome

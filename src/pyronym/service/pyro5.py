@@ -1,0 +1,52 @@
+"""The name server as Pyro5's clients know it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyronym.rpc.exposed import expose
+from pyronym.service.arguments import checked_pattern, checked_prefix, checked_tags
+from pyronym.service.own_record import PYRO4_CLASS_TAG
+from pyronym.service import requests
+
+
+class NameServer(requests.NameServer):
+    """Pyro5's dialect: `list` for names, `yplookup` for tags, tags as sets."""
+
+    foreign_tag = PYRO4_CLASS_TAG
+    collect_tags = set
+
+    @expose
+    def list(
+        self, prefix: str | None = None, regex: str | None = None, return_metadata: bool = False
+    ) -> dict[str, object]:
+        """Records as a dict of name -> URI text, or with `return_metadata` name -> (URI text, tags).
+
+        At most one filter: names with a prefix, or names that match a regular expression from their beginning.
+        ValueError if both are given.
+        """
+        if prefix and regex:
+            raise ValueError("you can only filter on one thing at a time")
+        if prefix:
+            records = self._service.with_prefix(checked_prefix(prefix))
+        elif regex:
+            records = self._service.matching(checked_pattern(regex))
+        else:
+            records = self._service.everything()
+        return self._listing(records, return_metadata)
+
+    @expose
+    def yplookup(
+        self,
+        meta_all: Iterable[str] | None = None,
+        meta_any: Iterable[str] | None = None,
+        return_metadata: bool = True,
+    ) -> dict[str, object]:
+        """Records that have all, or any, of some tags; none at all if no tags are given. ValueError if both are."""
+        if meta_all and meta_any:
+            raise ValueError("you can't use meta_all or meta_any at the same time")
+        if meta_all:
+            return self._listing(self._service.with_all(checked_tags(meta_all, "metadata_all")), return_metadata)
+        if meta_any:
+            return self._listing(self._service.with_any(checked_tags(meta_any, "metadata_any")), return_metadata)
+        return {}

@@ -1,0 +1,170 @@
+"""The name server itself: staged changes, storages that fail, storages that are slow."""
+
+import threading
+
+import pytest
+
+from pyronym.directory.record import Record
+from pyronym.errors import NameTakenError, StorageError, UnknownNameError
+from pyronym.service.arguments import checked_pattern
+from pyronym.service.nameservice import NameService
+from pyronym.uri import NAMESERVER_NAME
+
+NO_TAGS = frozenset()
+WAIT = 10.0
+
+
+class GatedStorage:
+    """A storage whose commits wait at a gate, and fail while it is told to."""
+
+    immediate = False
+    description = "gated:"
+
+    def __init__(self, records=()):
+        self.records = list(records)
+        self.gate = threading.Semaphore(0)
+        self.arrived = threading.Semaphore(0)
+        self.failing = False
+        self.commits = []
+        self.closed = False
+
+    def load(self):
+        return self.records
+
+    def commit(self, changes):
+        self.arrived.release()
+        assert self.gate.acquire(timeout=WAIT)
+        if self.failing:
+            raise StorageError("cannot write to gated: the disk is full; make room on it")
+        self.commits.append(list(changes))
+
+    def close(self):
+        self.closed = True
+
+    def open_for(self, commits):
+        for _ in range(commits):
+            self.gate.release()
+
+
+@pytest.fixture
+def storage():
+    return GatedStorage()
+
+
+@pytest.fixture
+def service(storage):
+    service = NameService(storage)
+    yield service
+    storage.open_for(100)
+    service.close()
+    assert storage.closed
+
+
+def uri(number):
+    return f"PYRO:object{number}@localhost:{number}"
+
+
+def test_a_change_is_seen_only_when_it_is_durable(service, storage):
+    outcome = service.register("a", uri(1), NO_TAGS)
+    assert storage.arrived.acquire(timeout=WAIT)
+    assert service.get("a") is None
+    assert not outcome.done()
+    storage.open_for(1)
+    assert outcome.result(WAIT) is None
+    assert service.get("a") == Record("a", uri(1), NO_TAGS)
+
+
+def test_changes_that_arrive_during_a_commit_share_the_next_one(service, storage):
+    first = service.register("a", uri(1), NO_TAGS)
+    assert storage.arrived.acquire(timeout=WAIT)
+    others = [service.register(f"b{number}", uri(number), NO_TAGS) for number in range(20)]
+    storage.open_for(2)
+    for outcome in [first, *others]:
+        outcome.result(WAIT)
+    assert [len(commit) for commit in storage.commits] == [1, 20]
+
+
+def test_a_safe_registration_sees_one_that_is_on_its_way(service, storage):
+    outcome = service.register("a", uri(1), NO_TAGS, safe=True)
+    with pytest.raises(NameTakenError):
+        service.register("a", uri(2), NO_TAGS, safe=True)
+    storage.open_for(1)
+    outcome.result(WAIT)
+    assert service.get("a").uri == uri(1)
+
+
+def test_after_a_failed_commit_nothing_has_changed(service, storage):
+    storage.failing = True
+    outcome = service.register("a", uri(1), NO_TAGS)
+    storage.open_for(2)
+    with pytest.raises(StorageError, match="disk is full"):
+        outcome.result(WAIT)
+    assert service.get("a") is None
+    assert "a" not in service
+    storage.failing = False
+    again = service.register("a", uri(2), NO_TAGS, safe=True)
+    storage.open_for(2)
+    again.result(WAIT)
+    assert service.get("a").uri == uri(2)
+
+
+def test_tags_of_a_registration_that_fails_do_not_bring_it_to_life(service, storage):
+    storage.failing = True
+    registration = service.register("a", uri(1), NO_TAGS)
+    assert storage.arrived.acquire(timeout=WAIT)
+    tags = service.set_metadata("a", frozenset({"x"}))
+    storage.open_for(1)
+    with pytest.raises(StorageError):
+        registration.result(WAIT)
+    storage.failing = False
+    storage.open_for(3)
+    with pytest.raises(StorageError):
+        tags.result(WAIT)
+    assert service.get("a") is None
+    assert not any(storage.commits)
+
+
+def test_an_outcome_is_told_after_the_change_is_visible(service, storage):
+    seen = []
+    outcome = service.register("a", uri(1), NO_TAGS)
+    outcome.add_done_callback(lambda _: seen.append(service.get("a")))
+    storage.open_for(1)
+    outcome.result(WAIT)
+    service.close()
+    assert seen == [Record("a", uri(1), NO_TAGS)]
+
+
+def test_removal_counts_what_is_there_and_leaves_the_name_server(storage):
+    storage.records = [Record(name, uri(1), NO_TAGS) for name in ("app_1", "app_2", "APP_3", "appx", NAMESERVER_NAME)]
+    service = NameService(storage)
+    storage.open_for(100)
+    assert service.remove(["app_1", "app_1", "gone", NAMESERVER_NAME]).result(WAIT) == 1
+    assert service.remove_prefix("app_").result(WAIT) == 1
+    assert service.remove_matching(checked_pattern("a")).result(WAIT) == 1
+    assert service.remove_matching(checked_pattern(".*")).result(WAIT) == 1
+    assert [record.name for record in service.everything()] == [NAMESERVER_NAME]
+    assert service.remove(["gone"]) == 0
+    service.close()
+
+
+def test_an_adopted_name_server_cannot_be_replaced(service, storage):
+    storage.open_for(10)
+    service.register(NAMESERVER_NAME, uri(1), NO_TAGS).result(WAIT)
+    service.adopt(uri(2), NO_TAGS).result(WAIT)
+    with pytest.raises(NameTakenError):
+        service.register(NAMESERVER_NAME, uri(3), NO_TAGS)
+    assert service.get(NAMESERVER_NAME).uri == uri(2)
+
+
+def test_tags_can_only_be_set_on_what_is_there(service):
+    with pytest.raises(UnknownNameError, match="unknown name: a"):
+        service.set_metadata("a", NO_TAGS)
+
+
+def test_close_finishes_what_is_on_its_way(storage):
+    service = NameService(storage)
+    outcomes = [service.register(f"n{number}", uri(number), NO_TAGS) for number in range(50)]
+    storage.open_for(100)
+    service.close()
+    assert all(outcome.done() for outcome in outcomes)
+    assert sum(map(len, storage.commits)) == 50
