@@ -66,6 +66,11 @@ def test_unknown_flags_and_reserved_bytes_of_a_peer_are_ignored(protocol: int) -
 
 
 @both
+def test_bits_that_are_no_flag_are_not_written(protocol: int) -> None:
+    assert encode(message(protocol)._replace(flags=0xFF82), limit=LIMIT) == WRITERS[protocol]()
+
+
+@both
 def test_serializer_ids_are_passed_on_as_they_are(protocol: int) -> None:
     assert decode(WRITERS[protocol](serializer_id=42))[0].serializer_id == 42
 

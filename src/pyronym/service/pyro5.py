@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pyronym.rpc.exposed import expose
+from pyronym.service import requests
 from pyronym.service.arguments import checked_pattern, checked_prefix, checked_tags
 from pyronym.service.own_record import PYRO4_CLASS_TAG
-from pyronym.service import requests
 
 
 class NameServer(requests.NameServer):
