@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 SERIALIZER_NAMES = ("serpent", "json", "marshal", "msgpack", "pickle", "dill", "cloudpickle")
@@ -196,33 +196,42 @@ def settings_from_environment(environment: Mapping[str, str]) -> Settings:
     return replace(_DEFAULTS, **changes)
 
 
-@dataclass(slots=True)
 class Configuration:
-    """Pyro4's ``config``: the items in capitals, to be read and assigned. `settings` is their frozen value now.
+    """Pyro4's ``config``: the items in capitals, to be read and assigned.
 
-    Assigning an unknown item raises AttributeError, an impossible value ValueError; the old value stays.
+    Assigning an unknown item raises AttributeError, an impossible value ValueError; the old value stays. The environment
+    is read when an item is first used, so that a wrong variable is an error of that moment and not of an import.
     """
 
-    settings: Settings = field(default_factory=lambda: settings_from_environment(os.environ))
+    __slots__ = ("_settings",)
+    _settings: Settings | None
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        object.__setattr__(self, "_settings", settings)
+
+    @property
+    def settings(self) -> Settings:
+        """The items as they are now, frozen."""
+        if self._settings is None:
+            self.reset()
+        assert self._settings is not None, "reset has read the environment"
+        return self._settings
 
     def __getattr__(self, item: str) -> object:
-        name = _item_name(item)
-        value = getattr(self.settings, name)
+        value = getattr(self.settings, _item_name(item))
         return set(value) if isinstance(value, frozenset) else value
 
     def __setattr__(self, item: str, value: object) -> None:
-        if item == "settings":
-            object.__setattr__(self, item, value)
-            return
         name = _item_name(item)
         if name in ("broadcast_addrs", "serializers_accepted"):
             value = _collection(name, value)
         changes: dict[str, Any] = {name: value}
-        object.__setattr__(self, "settings", replace(self.settings, **changes))
+        object.__setattr__(self, "_settings", replace(self.settings, **changes))
 
     def reset(self, useenvironment: bool = True) -> None:
         """Back to the defaults; with `useenvironment` the ``PYRO_*`` variables are read again."""
-        self.settings = settings_from_environment(os.environ if useenvironment else {})
+        settings = settings_from_environment(os.environ if useenvironment else {})
+        object.__setattr__(self, "_settings", settings)
 
     def asDict(self) -> dict[str, object]:
         """All items and their values."""

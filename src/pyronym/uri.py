@@ -23,7 +23,7 @@ DAEMON_NAME = "Pyro.Daemon"
 """Object id that every daemon answers to."""
 
 _URI = re.compile(r"(?P<protocol>[Pp][Yy][Rr][Oo][a-zA-Z]*):(?P<object>\S+?)(?:@(?P<location>.+))?$")
-_IPV6 = re.compile(r"\[(?P<host>[0-9a-fA-F:%.\w]+)](?::(?P<port>\d+))?$", re.ASCII)
+_IPV6 = re.compile(r"\[(?P<host>[0-9a-fA-F:.]+(?:%\w+)?)](?::(?P<port>\d+))?$", re.ASCII)
 
 URIState = tuple[str, "str | set[str]", "str | None", "str | None", "int | None"]
 """(protocol, object, sockname, host, port): how a URI travels."""

@@ -47,8 +47,11 @@ class Call:
     `fatal`: the connection must close after the reply.
     """
 
-    def __init__(self, request: Message, binder: Binder, settings: Settings, replies: Replies) -> None:
+    def __init__(
+        self, request: Message, serializer: Serializer, binder: Binder, settings: Settings, replies: Replies
+    ) -> None:
         self._request = request
+        self._serializer = serializer
         self._binder = binder
         self._settings = settings
         self._replies = replies
@@ -67,7 +70,6 @@ class Call:
 
     def _decode(self) -> None:
         request = self._request
-        self._serializer: Serializer = self._replies.accepted_serializer(request)
         if request.flags & Flag.KEEP_SERIALIZED:
             raise SerializeError("calls with a serialized blob are not supported (send plain arguments)")
         self._object_id, method, args, kwargs = self._serializer.loads_call(request.data)

@@ -120,7 +120,13 @@ class ServerSession:
         if expected is MessageType.CONNECT:
             self._connect(message)
             return None
-        return Call(message, self._binder, self._settings, self._replies)
+        try:
+            serializer = self._replies.accepted_serializer(message)
+        except SerializeError as problem:
+            self._out.append(self._replies.error(message, problem))
+            self.close()
+            return None
+        return Call(message, serializer, self._binder, self._settings, self._replies)
 
     def _connect(self, message: Message) -> None:
         self.peer.protocol = message.protocol

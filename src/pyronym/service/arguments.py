@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from pyronym.errors import BadPatternError
 from pyronym.uri import URI
 
-NO_METADATA: frozenset[str] = frozenset()
-
 
 def checked_name(name: object) -> str:
     """A name; TypeError if it is not a str."""
@@ -29,11 +27,9 @@ def checked_uri(uri: object) -> str:
 
 
 def checked_tags(tags: object, what: str = "metadata") -> frozenset[str]:
-    """Metadata tags as a set; nothing at all stands for none. TypeError if it is not a collection of str."""
+    """A collection of metadata tags as a set. TypeError if it is not a collection of str."""
     if isinstance(tags, str):
         raise TypeError(f"{what} should not be a str, but another iterable (set, list, etc)")
-    if not tags:
-        return NO_METADATA
     if not isinstance(tags, Iterable):
         raise TypeError(f"{what} should be a collection of str, not {type(tags).__name__}")
     collected = list(tags)

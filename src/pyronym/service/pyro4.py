@@ -6,8 +6,10 @@ from collections.abc import Iterable
 
 from pyronym.rpc.exposed import expose
 from pyronym.service import requests
-from pyronym.service.arguments import checked_pattern, checked_prefix, checked_tags
+from pyronym.service.arguments import checked_name, checked_pattern, checked_prefix, checked_tags
+from pyronym.service.nameservice import Outcome
 from pyronym.service.own_record import PYRO5_CLASS_TAG
+from pyronym.uri import NAMESERVER_NAME
 
 
 class NameServer(requests.NameServer):
@@ -45,3 +47,15 @@ class NameServer(requests.NameServer):
         else:
             records = service.everything()
         return self._listing(records, return_metadata)
+
+    @expose
+    def remove(self, name: str | None = None, prefix: str | None = None, regex: str | None = None) -> Outcome[int]:
+        """Remove the record `name`; if there is none, all with a prefix, or all whose names match a regular expression
+        from their beginning. The number of records removed; the name server itself always stays.
+        """
+        if name and checked_name(name) != NAMESERVER_NAME and name in self._service:
+            return self._service.remove([name])
+        return self._remove_many(prefix, regex)
+
+    def _given_tags(self, metadata: Iterable[str] | None) -> frozenset[str]:
+        return checked_tags(metadata if metadata or isinstance(metadata, str) else ())

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 
 from pyronym.rpc.exposed import expose
 from pyronym.service import requests
-from pyronym.service.arguments import checked_pattern, checked_prefix, checked_tags
+from pyronym.service.arguments import checked_name, checked_pattern, checked_prefix, checked_tags
+from pyronym.service.nameservice import Outcome
 from pyronym.service.own_record import PYRO4_CLASS_TAG
+from pyronym.uri import NAMESERVER_NAME
 
 
 class NameServer(requests.NameServer):
@@ -50,3 +52,15 @@ class NameServer(requests.NameServer):
         if meta_any:
             return self._listing(self._service.with_any(checked_tags(meta_any, "metadata_any")), return_metadata)
         return {}
+
+    @expose
+    def remove(self, name: str | None = None, prefix: str | None = None, regex: str | None = None) -> Outcome[int]:
+        """Remove the record `name`, or without a name all with a prefix, or all whose names match a regular expression
+        from their beginning. The number of records removed; the name server itself always stays.
+        """
+        if name and checked_name(name) != NAMESERVER_NAME:
+            return self._service.remove([name])
+        return self._remove_many(prefix, regex)
+
+    def _given_tags(self, metadata: Iterable[str] | None) -> frozenset[str]:
+        return checked_tags(() if metadata is None else metadata)

@@ -13,10 +13,10 @@ from pyronym.directory.record import Record
 from pyronym.errors import UnknownNameError
 from pyronym.rpc.exposed import expose
 from pyronym.rpc.hosting import Address
-from pyronym.service.arguments import checked_name, checked_pattern, checked_prefix, checked_tags, checked_uri
+from pyronym.service.arguments import checked_name, checked_pattern, checked_prefix, checked_uri
 from pyronym.service.nameservice import NameService, Outcome
 from pyronym.service.own_record import seen_by
-from pyronym.uri import NAMESERVER_NAME, URI
+from pyronym.uri import URI
 
 
 class NameServer:
@@ -61,25 +61,23 @@ class NameServer:
     ) -> Outcome[None]:
         """Register `uri` under `name`, in place of what is there; with `safe`, NameTakenError if anything is."""
         text = checked_uri(uri)
-        return self._service.register(checked_name(name), text, checked_tags(metadata), safe=bool(safe))
+        return self._service.register(checked_name(name), text, self._given_tags(metadata), safe=bool(safe))
 
     @expose
     def set_metadata(self, name: str, metadata: Iterable[str] | None) -> Outcome[None]:
         """Replace the tags of a record. UnknownNameError if there is none."""
-        return self._service.set_metadata(checked_name(name), checked_tags(metadata))
+        return self._service.set_metadata(checked_name(name), self._given_tags(metadata))
 
-    @expose
-    def remove(self, name: str | None = None, prefix: str | None = None, regex: str | None = None) -> Outcome[int]:
-        """Remove the record `name`, or all with a prefix, or all whose names match a regular expression from their
-        beginning. The number of records removed; the name server itself always stays.
-        """
-        if name and checked_name(name) != NAMESERVER_NAME and name in self._service:
-            return self._service.remove([name])
+    def _remove_many(self, prefix: str | None, regex: str | None) -> Outcome[int]:
         if prefix:
             return self._service.remove_prefix(checked_prefix(prefix))
         if regex:
             return self._service.remove_matching(checked_pattern(regex))
         return 0
+
+    def _given_tags(self, metadata: Iterable[str] | None) -> frozenset[str]:
+        """The tags of a registration. What stands for none differs between the dialects."""
+        raise NotImplementedError
 
     def _view(self, record: Record) -> Record:
         return seen_by(record, self._local, self.foreign_tag)

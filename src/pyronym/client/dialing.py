@@ -1,0 +1,67 @@
+"""From a URI to a connected socket."""
+
+from __future__ import annotations
+
+import builtins
+import socket
+from typing import Any
+
+from pyronym.client.deadline import Deadline, run_until
+from pyronym.errors import CommunicationError, TimeoutError
+from pyronym.settings import Settings
+from pyronym.uri import URI
+
+Target = tuple[int, tuple[Any, ...] | str]
+"""An address family, and an address of it in the form that sockets want: it differs for each family."""
+
+
+def dial(uri: URI, settings: Settings, deadline: Deadline) -> socket.socket:
+    """A socket that is connected to the daemon of a PYRO `uri`. CommunicationError, or TimeoutError at the deadline."""
+    try:
+        targets = _targets(uri, settings, deadline)
+        while True:
+            (family, address), *rest = targets
+            try:
+                return _connected(family, address, settings, deadline.share(len(targets)))
+            except OSError:
+                if not rest:
+                    raise
+                targets = rest
+    except (TimeoutError, builtins.TimeoutError) as problem:
+        raise TimeoutError(f"cannot connect to {uri.location}: timed out") from problem
+    except (OSError, ValueError, OverflowError) as problem:  # the latter two: no host name or port can be such
+        raise CommunicationError(f"cannot connect to {uri.location}: {problem}") from problem
+
+
+def _targets(uri: URI, settings: Settings, deadline: Deadline) -> list[Target]:
+    """The addresses to try, in the order to try them; at least one."""
+    if uri.sockname:
+        return [(socket.AF_UNIX, uri.sockname)]
+    targets = addresses(uri.host or "", uri.port or 0, socket.SOCK_STREAM, deadline)
+    if settings.prefer_ip_version:
+        preferred = socket.AF_INET6 if settings.prefer_ip_version == 6 else socket.AF_INET
+        targets.sort(key=lambda target: target[0] != preferred)
+    return targets
+
+
+def addresses(host: str, port: int, kind: socket.SocketKind, deadline: Deadline) -> list[Target]:
+    """The addresses of a host, at least one. OSError or ValueError when it has none, TimeoutError at the deadline."""
+    try:
+        found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:  # not an address but a name
+        found = run_until(deadline, lambda: socket.getaddrinfo(host, port, type=kind))
+    return [(family, address) for family, _, _, _, address in found]
+
+
+def _connected(family: int, address: tuple[Any, ...] | str, settings: Settings, deadline: Deadline) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(deadline.left())
+        sock.connect(address)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if family != socket.AF_UNIX and settings.sock_nodelay:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,138 @@
+"""From a URI to a connected socket."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pyronym.client.deadline import Deadline
+from pyronym.client.dialing import dial
+from pyronym.errors import CommunicationError, TimeoutError
+from pyronym.settings import Settings
+from pyronym.uri import URI
+
+Resolver = Callable[[str], list[tuple[Any, ...]]]
+INET4, INET6 = (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")
+"""An address of each family."""
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield sock
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Callable[[Resolver], None]:
+    """Have a function resolve host names instead of the system."""
+    real = socket.getaddrinfo
+
+    def install(resolve: Resolver) -> None:
+        def getaddrinfo(host: str, port: int, *args: Any, **kwargs: Any) -> list[tuple[Any, ...]]:
+            if kwargs.get("flags"):
+                return real(host, port, *args, **kwargs)
+            return [(family, socket.SOCK_STREAM, 0, "", (address, port)) for family, address in resolve(host)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    return install
+
+
+def port_of(listener: socket.socket) -> int:
+    port: int = listener.getsockname()[1]
+    return port
+
+
+def uri(host: str, port: int) -> URI:
+    return URI(f"PYRO:thing@{host}:{port}")
+
+
+def test_the_socket_sends_at_once_and_notices_a_vanished_peer(listener: socket.socket) -> None:
+    with dial(uri("127.0.0.1", port_of(listener)), Settings(), Deadline(None)) as sock:
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    with dial(uri("127.0.0.1", port_of(listener)), Settings(sock_nodelay=False), Deadline(None)) as sock:
+        assert not sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_every_address_of_a_name_is_tried(listener: socket.socket, resolver: Callable[[Resolver], None]) -> None:
+    resolver(lambda host: [INET6, INET4])  # nobody listens at the first
+    with dial(uri("lab", port_of(listener)), Settings(prefer_ip_version=0), Deadline(5)) as sock:
+        assert sock.family == socket.AF_INET
+
+
+@pytest.mark.parametrize(("preferred", "expected"), [(4, [INET4, INET6]), (6, [INET6, INET4]), (0, [INET6, INET4])])
+def test_addresses_are_tried_in_the_preferred_order(
+    preferred: int, expected: list[object], resolver: Callable[[Resolver], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver(lambda host: [INET6, INET4])
+    tried: list[object] = []
+
+    class Refusing(socket.socket):
+        def connect(self, address: Any) -> None:
+            tried.append((self.family, address[0]))
+            raise ConnectionRefusedError("no")
+
+    monkeypatch.setattr(socket, "socket", Refusing)
+    with pytest.raises(CommunicationError, match=r"^cannot connect to lab:1: no"):
+        dial(uri("lab", 1), Settings(prefer_ip_version=preferred), Deadline(None))
+    assert tried == expected
+
+
+def test_an_address_that_hangs_leaves_time_for_the_next(
+    listener: socket.socket, resolver: Callable[[Resolver], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver(lambda host: [INET6, INET4])
+    limits: list[float | None] = []
+
+    class Hanging(socket.socket):
+        def connect(self, address: Any) -> None:
+            limits.append(self.gettimeout())
+            if self.family == socket.AF_INET6:
+                raise builtin_timeout("timed out")
+            super().connect(address)
+
+    monkeypatch.setattr(socket, "socket", Hanging)
+    with dial(uri("lab", port_of(listener)), Settings(prefer_ip_version=0), Deadline(60)):
+        pass
+    first, second = limits
+    assert first is not None
+    assert second is not None
+    assert 29 < first <= 30 < 59 < second <= 60
+
+
+builtin_timeout = socket.timeout
+
+
+def test_a_resolver_that_hangs_is_left_behind_at_the_deadline(resolver: Callable[[Resolver], None]) -> None:
+    release = threading.Event()
+
+    def hang(host: str) -> list[tuple[Any, ...]]:
+        release.wait(10)
+        return []
+
+    resolver(hang)
+    try:
+        with pytest.raises(TimeoutError, match=r"^cannot connect to lab:1: timed out"):
+            dial(uri("lab", 1), Settings(), Deadline(0.05))
+    finally:
+        release.set()
+
+
+def test_an_unknown_name_is_a_communication_error(resolver: Callable[[Resolver], None]) -> None:
+    def unknown(host: str) -> list[tuple[Any, ...]]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    resolver(unknown)
+    with pytest.raises(CommunicationError, match=r"^cannot connect to lab:1: .*not known"):
+        dial(uri("lab", 1), Settings(), Deadline(5))
+
+
+@pytest.mark.parametrize("location", ["127.0.0.1:99999", f"{'x' * 70}.lab:1", "a\0b:1", f"./u:{'x' * 200}"])
+def test_places_that_cannot_be_are_communication_errors(location: str) -> None:
+    with pytest.raises(CommunicationError, match=r"^cannot connect to "):
+        dial(URI(f"PYRO:thing@{location}"), Settings(), Deadline(5))

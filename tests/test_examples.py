@@ -1,0 +1,56 @@
+"""The examples do what they say."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from processes import NameServers, Process, run, stopping
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+ALONE = {
+    "embed_select.py": "registered: ['Pyro.NameServer', 'lab.camera']\n",
+    "embed_asyncio.py": "registered: ['Pyro.NameServer', 'lab.camera']\n",
+    "embed_thread.py": "registered: ['Pyro.NameServer', 'lab.camera']\nwith the tag camera: ['lab.camera']\n",
+    "embed_combine.py": "took a picture\n",
+}
+
+THERMOMETER = """\
+it is 21.5
+it is 22.0 with an offset of 0.5
+in one message: [22.0, True]
+no: remote object 'PYRONAME:lab.thermometer' has no exposed attribute or method 'explode'
+"""
+
+
+def test_every_example_is_tested() -> None:
+    tested = {*ALONE, "thermometer.py", "tour_pyro4.py", "tour_pyro5.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == tested
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_an_embedding_example_serves_itself(name: str) -> None:
+    done = run([sys.executable, "-W", "error", EXAMPLES / name])
+    assert (done.stdout, done.stderr, done.status) == (ALONE[name], "", 0)
+
+
+def test_a_pyro4_program_runs_with_its_import_changed(serve: NameServers) -> None:
+    server = serve()
+    done = run([sys.executable, EXAMPLES / "thermometer.py"], env={"PYRO_NS_PORT": str(server.port)})
+    assert (done.stdout, done.stderr, done.status) == (THERMOMETER, "", 0)
+
+
+def test_the_tour_leads_where_the_readme_says(serve: NameServers, stock4_python: Path, stock5_python: Path) -> None:
+    server = serve()
+    env = {"PYRO_NS_PORT": str(server.port)}
+    camera = Process([stock4_python, "-W", "ignore", EXAMPLES / "tour_pyro4.py"], env=env)
+    with stopping([camera]):
+        camera.wait_for_line("^registered lab.camera$")
+        notebook = run([stock5_python, "-W", "ignore", EXAMPLES / "tour_pyro5.py"], env=env)
+        first, last = notebook.stdout.splitlines()
+        assert first.startswith("lab.camera is PYRO:obj_")
+        assert first.endswith("with the tags {'camera'}")
+        assert last == "cameras: ['lab.camera']"
+        code = 'import pyronym\nwith pyronym.Proxy("PYRONAME:lab.camera") as camera: print(camera.take())'
+        assert run([sys.executable, "-c", code], env=env).stdout == "a picture\n"

@@ -1,0 +1,116 @@
+"""URIs of remote objects."""
+
+import copy
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyronym.errors import PyroError
+from pyronym.uri import URI
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("PYRO:obj@host:4444", ("PYRO", "obj", None, "host", 4444)),
+        ("pyro:obj@host:4444", ("PYRO", "obj", None, "host", 4444)),
+        ("PYRO:a@b@host:4444", ("PYRO", "a", None, "b@host", 4444)),
+        ("PYRO:obj@[::1]:4444", ("PYRO", "obj", None, "::1", 4444)),
+        ("PYRO:obj@[fe80::1%eth0]:4444", ("PYRO", "obj", None, "fe80::1%eth0", 4444)),
+        ("PYRO:obj@./u:/tmp/sock", ("PYRO", "obj", "/tmp/sock", None, None)),
+        ("PYRONAME:lab.camera", ("PYRONAME", "lab.camera", None, None, None)),
+        ("PYRONAME:lab.camera@host", ("PYRONAME", "lab.camera", None, "host", 9090)),
+        ("PYRONAME:lab.camera@host:9999", ("PYRONAME", "lab.camera", None, "host", 9999)),
+        ("PYRONAME:lab.camera@./u:ns.sock", ("PYRONAME", "lab.camera", "ns.sock", None, None)),
+        ("PYROMETA:a,b@host", ("PYROMETA", {"a", "b"}, None, "host", 9090)),
+        ("PYRO:größe.☃@host:1", ("PYRO", "größe.☃", None, "host", 1)),
+    ],
+)
+def test_a_uri_has_parts(text, state):
+    assert URI(text).__getstate__() == state
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "invalid uri"),
+        ("nonsense", "invalid uri: 'nonsense'"),
+        ("PYRO:obj", "invalid uri"),
+        ("PYRO:@host:1", "invalid uri"),
+        ("PYROX:obj@host:1", r"invalid uri \(protocol\)"),
+        ("PYRO:obj@host", "invalid port in uri, port=None"),
+        ("PYRO:obj@host:x", "invalid port in uri, port=x"),
+        ("PYRO:obj@./u:", r"invalid uri \(location\)"),
+        ("PYRO:obj@./u:a:b", r"invalid uri \(location\)"),
+        ("PYRO:obj@[[::1]]:1", "invalid ipv6 address: enclosed in too many brackets"),
+        ("PYRO:obj@[localhost]:1", "invalid ipv6 address: the part between brackets"),
+        ("PYROMETA:a, b@host", "invalid uri"),
+        ("PYRO:obj@[::1]x:1", "invalid ipv6 address: the part between brackets"),
+        ("PYRO:o bj@host:1", "invalid uri"),
+    ],
+)
+def test_what_is_no_uri_is_refused_with_the_reason(text, words):
+    with pytest.raises(PyroError, match=words):
+        URI(text)
+
+
+@pytest.mark.parametrize("wrong", [None, 12, b"PYRO:obj@host:1", ["PYRO:obj@host:1"]])
+def test_only_texts_and_uris_are_uris(wrong):
+    with pytest.raises(TypeError, match="uri must be a str or a URI"):
+        URI(wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "location"),
+    [
+        ("PYRO:obj@host:1", "host:1"),
+        ("PYRO:obj@[::1]:1", "[::1]:1"),
+        ("PYRO:obj@./u:/tmp/s", "./u:/tmp/s"),
+        ("PYRONAME:obj", None),
+    ],
+)
+def test_location_and_text_are_given_back(text, location):
+    uri = URI(text)
+    assert uri.location == location
+    assert str(uri) == uri.asString() == text
+    assert text in repr(uri)
+
+
+def test_tags_are_written_in_one_order():
+    assert str(URI("PYROMETA:b,a,c@h:1")) == "PYROMETA:a,b,c@h:1"
+
+
+def test_uris_are_equal_by_their_parts():
+    assert URI("PYRO:a@h:1") == URI("pyro:a@h:1")
+    assert URI("PYRO:a@h:1") != URI("PYRO:a@h:2")
+    assert URI("PYRO:a@h:1") != "PYRO:a@h:1"
+    assert len({URI("PYROMETA:a,b@h:1"), URI("PYROMETA:b,a@h:1")}) == 1
+    assert URI(URI("PYRO:a@h:1")) == URI("PYRO:a@h:1")
+
+
+def test_uris_can_be_copied_and_pickled():
+    uri = URI("PYROMETA:a,b@[::1]:1")
+    assert copy.copy(uri) == uri
+    assert pickle.loads(pickle.dumps(uri)) == uri
+
+
+def test_unix_locations_are_told_apart():
+    assert URI.isUnixsockLocation("./u:/tmp/s")
+    assert not URI.isUnixsockLocation("localhost:9090")
+
+
+@given(st.text())
+def test_any_text_is_a_uri_or_refused(text):
+    try:
+        uri = URI(text)
+    except PyroError:
+        return
+    assert URI(str(uri)) == uri
+
+
+@given(st.text(st.characters(exclude_categories=["Z", "C"], exclude_characters="@"), min_size=1), st.integers(0, 65535))
+def test_any_object_id_without_blanks_survives(object_id, port):
+    uri = URI(f"PYRO:{object_id}@host:{port}")
+    assert (uri.object, uri.port) == (object_id, port)
