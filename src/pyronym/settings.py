@@ -199,8 +199,8 @@ def settings_from_environment(environment: Mapping[str, str]) -> Settings:
 class Configuration:
     """Pyro4's ``config``: the items in capitals, to be read and assigned.
 
-    Assigning an unknown item raises AttributeError, an impossible value ValueError; the old value stays. The environment
-    is read when an item is first used, so that a wrong variable is an error of that moment and not of an import.
+    Assigning an unknown item raises AttributeError, an impossible value ValueError; the old value stays. The
+    environment is read when an item is first used, so that a wrong variable is an error of that moment, not of an import.
     """
 
     __slots__ = ("_settings",)
