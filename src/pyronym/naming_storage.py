@@ -79,7 +79,7 @@ class _FileStorage(StoreMapping):
         uri, metadata = value
         if not isinstance(uri, str):
             raise TypeError(f"uri must be a str, not {type(uri).__name__}")
-        record = Record(checked_name(name), uri, checked_tags(metadata))
+        record = Record(checked_name(name), uri, checked_tags(metadata or ()))
         with self._using() as store:
             store.commit([Change(name, record)])
 

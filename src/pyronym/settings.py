@@ -200,7 +200,7 @@ class Configuration:
     """Pyro4's ``config``: the items in capitals, to be read and assigned.
 
     Assigning an unknown item raises AttributeError, an impossible value ValueError; the old value stays. The
-    environment is read when an item is first used, so that a wrong variable is an error of that moment, not of an import.
+    environment is read when an item is first used: a wrong variable is an error of that moment, not of an import.
     """
 
     __slots__ = ("_settings",)

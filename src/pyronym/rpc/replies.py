@@ -64,9 +64,9 @@ class Replies:
         try:
             data = serializer.dumps(problem)
         except Exception as failure:
-            data = serializer.dumps(
-                PyroError(f"Error serializing exception: {failure}. Original exception: {type(problem)}: {problem}")
-            )
+            words = f"Error serializing exception: {failure}. Original exception: {type(problem)}: {problem}"
+            # Half a surrogate pair in its words may be why it could not be written.
+            data = serializer.dumps(PyroError(words.encode("ascii", "backslashreplace").decode("ascii")))
         return self._encode(
             Message(
                 request.protocol,

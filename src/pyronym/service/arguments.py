@@ -16,14 +16,23 @@ def checked_name(name: object) -> str:
     return name
 
 
+def storable(text: str, what: str) -> str:
+    """A text that every storage and peer can hold. ValueError for half a surrogate pair, which has no UTF-8 form."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as problem:
+        raise ValueError(f"{what} is not valid Unicode: {text!a} ({problem.reason} at {problem.start})") from None
+    return text
+
+
 def checked_uri(uri: object) -> str:
-    """The text of a URI that is registered. TypeError if it is neither str nor URI, PyroError if it is no URI."""
+    """The text of a URI that is registered. TypeError if it is neither str nor URI, PyroError if it is none."""
     if isinstance(uri, URI):
-        return uri.asString()
+        return storable(uri.asString(), "uri")
     if not isinstance(uri, str):
         raise TypeError(f"only URIs or strings can be registered, not {type(uri).__name__}")
     URI(uri)
-    return uri
+    return storable(uri, "uri")
 
 
 def checked_tags(tags: object, what: str = "metadata") -> frozenset[str]:
@@ -36,6 +45,7 @@ def checked_tags(tags: object, what: str = "metadata") -> frozenset[str]:
     for tag in collected:
         if not isinstance(tag, str):
             raise TypeError(f"{what} should be a collection of str, but contains {tag!r:.80}")
+        storable(tag, what)
     return frozenset(collected)
 
 

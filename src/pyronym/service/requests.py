@@ -13,7 +13,7 @@ from pyronym.directory.record import Record
 from pyronym.errors import UnknownNameError
 from pyronym.rpc.exposed import expose
 from pyronym.rpc.hosting import Address
-from pyronym.service.arguments import checked_name, checked_pattern, checked_prefix, checked_uri
+from pyronym.service.arguments import checked_name, checked_pattern, checked_prefix, checked_uri, storable
 from pyronym.service.nameservice import NameService, Outcome
 from pyronym.service.own_record import seen_by
 from pyronym.uri import URI
@@ -61,7 +61,8 @@ class NameServer:
     ) -> Outcome[None]:
         """Register `uri` under `name`, in place of what is there; with `safe`, NameTakenError if anything is."""
         text = checked_uri(uri)
-        return self._service.register(checked_name(name), text, self._given_tags(metadata), safe=bool(safe))
+        name = storable(checked_name(name), "name")
+        return self._service.register(name, text, self._given_tags(metadata), safe=bool(safe))
 
     @expose
     def set_metadata(self, name: str, metadata: Iterable[str] | None) -> Outcome[None]:

@@ -108,8 +108,7 @@ class DbmStore:
                 return
             try:
                 self._rewrite(journal)
-            except (OSError, StorageError) as problem:
-                # The changes are durable in the journal, so they are made all the same.
+            except Exception as problem:  # whatever it is: the changes are durable in the journal, so they are made
                 self._journal_limit = journal.size + self._journal_limit
                 _log.warning("cannot write %s afresh, its journal grows on: %s", self._path, problem)
 
