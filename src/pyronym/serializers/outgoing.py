@@ -1,0 +1,100 @@
+"""Values on their way out: everything is made plain data, which every format can write."""
+
+from __future__ import annotations
+
+from array import array
+from collections import UserDict, UserList, UserString, deque
+from collections.abc import Callable, Collection, ItemsView, KeysView, ValuesView
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from types import NoneType
+from typing import Any, Final
+from uuid import UUID
+
+from pyronym.serializers.bounds import MAX_DEPTH, too_deep
+from pyronym.serializers.classes import class_dict
+from pyronym.uri import URI
+
+_LEAVES: Final = frozenset([str, int, float, bool, NoneType, bytes, complex])
+
+# Not str(value) and the like: a subclass may have it return itself.
+_BASES: Final[tuple[tuple[type, Callable[[Any], object]], ...]] = (
+    (dict, dict),
+    (list, list),
+    (tuple, tuple),
+    (set, set),
+    (frozenset, frozenset),
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (complex, complex.__complex__),
+    (bytes, bytes.__bytes__),
+)
+
+
+def _sorted_where_possible(elements: Collection[Any]) -> list[Any]:
+    try:
+        return sorted(elements)
+    except TypeError:
+        return list(elements)
+
+
+_CONVERSIONS: Final[tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...]] = (
+    (Enum, lambda member: member.value),
+    ((set, frozenset), _sorted_where_possible),
+    ((datetime, date), lambda moment: moment.isoformat()),
+    (timedelta, lambda duration: duration.total_seconds()),
+    ((Decimal, UUID, time, UserString), str),
+    (array, lambda numbers: numbers.tounicode() if numbers.typecode in ("u", "w") else numbers.tolist()),
+    ((deque, UserList, KeysView, ValuesView, ItemsView), list),
+    (UserDict, dict),
+    ((bytearray, memoryview), bytes),
+)
+"""Classes of the standard library, and what their instances travel as."""
+
+
+def of_plain_class(value: Any) -> Any:
+    """An instance of a subclass of a plain class as an instance of that plain class; any other value itself."""
+    if not isinstance(value, Enum):
+        for base, convert in _BASES:
+            if isinstance(value, base):
+                return convert(value)
+    return value
+
+
+def of_standard_class(value: Any) -> Any:
+    """What an instance of a class of the standard library travels as; any other value itself. Sets become lists."""
+    for kinds, convert in _CONVERSIONS:
+        if isinstance(value, kinds):
+            return convert(value)
+    return value
+
+
+def simplified(value: object, protocol: int) -> object:
+    """`value` one step nearer to plain data: what it travels as, in which there may be objects again.
+
+    For values that a format does not know. SerializeError when there is no such form.
+    """
+    plain = value if type(value) is URI else of_standard_class(value)
+    return class_dict(value, protocol) if plain is value else plain
+
+
+def to_plain(value: Any, protocol: int, depth: int = 0) -> Any:
+    """`value` with everything in it made plain data of exactly Python's own classes, sets included.
+
+    SerializeError when something in it has no such form, or when it is nested too deep.
+    """
+    kind = type(value)
+    if kind in _LEAVES:
+        return value
+    if depth > MAX_DEPTH:
+        raise too_deep()
+    if kind is dict:
+        return {to_plain(key, protocol, depth + 1): to_plain(part, protocol, depth + 1) for key, part in value.items()}
+    if kind is list or kind is tuple or kind is set or kind is frozenset:
+        return kind([part if type(part) in _LEAVES else to_plain(part, protocol, depth + 1) for part in value])
+    plain = of_plain_class(value)
+    if plain is value:
+        plain = simplified(value, protocol)
+    return to_plain(plain, protocol, depth + 1)

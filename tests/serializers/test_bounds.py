@@ -1,0 +1,128 @@
+"""Limits on what one payload may build."""
+
+import pytest
+
+from pyronym.errors import SerializeError
+from pyronym.serializers.bounds import (
+    FEW_KEYS,
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    MAX_INTEGER_BITS,
+    Budget,
+    check_bounds,
+    make_dict,
+    make_set,
+    walk,
+)
+from pyronym.serializers.classes import BatchFailure, RemoteReference
+from pyronym.uri import URI
+
+
+def nested(levels, innermost=()):
+    value = innermost
+    for _ in range(levels):
+        value = (value,)
+    return value
+
+
+def laughs(levels=60):
+    """A billion laughs: few objects, each containing the one before twice."""
+    value = ("ha",)
+    for _ in range(levels):
+        value = (value, value)
+    return value
+
+
+def test_everything_in_a_value_is_visited():
+    value = {"a": [1, (2.5,)], "b": {frozenset([3])}}
+    visited = list(walk(value, Budget()))
+    assert [part for part in visited if not isinstance(part, dict | list | tuple | set | frozenset)] == [
+        "a",
+        "b",
+        1,
+        2.5,
+        3,
+    ]
+
+
+def test_exceptions_failures_and_references_are_entered():
+    problem = ValueError(["in args"])
+    problem.detail = "in attributes"
+    parts = list(walk([BatchFailure(problem), RemoteReference(URI("PYRO:o@h:1"), handshake="in reference")], Budget()))
+    assert {"in args", "in attributes", "in reference"} <= {part for part in parts if isinstance(part, str)}
+
+
+def test_nesting_is_allowed_up_to_the_limit():
+    check_bounds(nested(MAX_DEPTH))
+    with pytest.raises(SerializeError, match="nested too deep"):
+        check_bounds(nested(MAX_DEPTH + 1))
+
+
+def test_a_value_that_contains_itself_is_refused():
+    value: list[object] = []
+    value.append(value)
+    with pytest.raises(SerializeError, match="contains itself"):
+        check_bounds(value)
+
+
+def test_billion_laughs_are_refused():
+    with pytest.raises(SerializeError, match="too many elements"):
+        check_bounds(laughs())
+
+
+def test_a_large_container_that_is_repeated_is_refused_without_copying_it_often():
+    with pytest.raises(SerializeError, match="too many elements"):
+        check_bounds([[0] * 100_000] * 100_000)
+
+
+def test_as_many_elements_as_the_limit_says_are_allowed():
+    Budget().spend(MAX_ELEMENTS)
+    with pytest.raises(SerializeError, match=f"the limit is {MAX_ELEMENTS}"):
+        Budget().spend(MAX_ELEMENTS + 1)
+
+
+def test_the_largest_integer_can_be_printed():
+    assert str(2**MAX_INTEGER_BITS)
+
+
+def test_dicts_and_sets_are_made():
+    uri = URI("PYRO:o@h:1")
+    assert make_dict([(1, "a"), ((2, "x"), "b"), (uri, "c")], Budget()) == {1: "a", (2, "x"): "b", uri: "c"}
+    assert make_set([None, b"x", frozenset([1])], Budget()) == {None, b"x", frozenset([1])}
+
+
+def test_many_numbers_are_good_keys():
+    numbers = range(-2000, 2000)
+    assert make_set(list(numbers), Budget()) == set(numbers)
+
+
+@pytest.mark.parametrize("key", [[], {}, set(), (1, []), ValueError(), object.__new__(URI)], ids=lambda key: type(key))
+def test_what_has_no_hash_is_refused_as_a_key(key):
+    with pytest.raises(SerializeError, match="cannot be a key of a dict or an element of a set"):
+        make_set([key], Budget())
+
+
+def test_numbers_of_equal_hash_are_refused_as_keys():
+    modulus = 2**61 - 1
+    colliding = [place * modulus for place in range(1, FEW_KEYS + 2)]
+    assert len({hash(key) for key in colliding}) == 1
+    with pytest.raises(SerializeError, match="have the same hash"):
+        make_dict([(key, None) for key in colliding], Budget())
+    with pytest.raises(SerializeError, match="have the same hash"):
+        make_set(colliding, Budget())
+
+
+def test_billion_laughs_as_a_key_are_refused_before_they_are_hashed():
+    with pytest.raises(SerializeError, match="too many elements"):
+        make_set([laughs()], Budget(1000))
+
+
+def test_deep_tuples_whose_hash_would_crash_the_interpreter_are_refused():
+    with pytest.raises(SerializeError, match="nested too deep"):
+        make_set([nested(10_000)], Budget())
+
+
+def test_a_large_tuple_that_is_a_key_many_times_is_refused():
+    large = tuple(range(1000))
+    with pytest.raises(SerializeError, match="too many elements"):
+        make_dict([((large, number), None) for number in range(20)], Budget(10_000))

@@ -1,0 +1,93 @@
+"""The json serializer."""
+
+import pytest
+from comparing import form, names, without_tuples_and_sets
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyronym.errors import SerializeError
+from pyronym.serializers import json_format
+from pyronym.serializers.bounds import MAX_DEPTH
+from pyronym.serializers.json_format import JsonFormat
+from pyronym.wire.message import PYRO4
+
+FORMAT = JsonFormat(PYRO4)
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(names, children) | st.sets(st.integers() | st.text()),
+    max_leaves=10,
+)
+
+
+@given(values)
+def test_values_make_the_way_and_back(value):
+    read = FORMAT.loads(FORMAT.dumps(value))
+    if isinstance(value, set):
+        read, value = set(read), set(value)
+    if not _has_set(value):
+        assert form(read) == form(without_tuples_and_sets(value))
+
+
+def _has_set(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    return isinstance(value, set) or (isinstance(value, list) and any(map(_has_set, value)))
+
+
+def test_sets_are_written_in_order():
+    assert FORMAT.dumps({"c", "ä", "a"}) == '["a", "c", "ä"]'.encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[", b"nil", b"{1: 2}", b"\xff", b"[1] 2", "[1]".encode("utf-16"), b'"\\ud8"', b"9" * 5000, b"[" * 100_000],
+)
+def test_what_is_no_json_is_refused(data):
+    with pytest.raises(SerializeError, match=r"^invalid json: "):
+        FORMAT.loads(data)
+
+
+@pytest.mark.parametrize("value", [b"bytes", {(1, 2): 3}, "\ud800"], ids=repr)
+def test_what_json_cannot_say_is_refused(value):
+    with pytest.raises(SerializeError):
+        FORMAT.dumps(value)
+
+
+def test_nesting_is_limited():
+    assert FORMAT.loads(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    with pytest.raises(SerializeError, match="nested too deep"):
+        FORMAT.loads(b"[" * (MAX_DEPTH + 2) + b"]" * (MAX_DEPTH + 2))
+
+
+@pytest.mark.parametrize("element", [b"0", b"[]", b'{"a":0}'])
+def test_too_many_elements_are_refused_before_they_are_built(element, monkeypatch):
+    monkeypatch.setattr(json_format, "MAX_ELEMENTS", 200)
+    monkeypatch.setattr("json.loads", lambda text: pytest.fail("they are built"))
+    with pytest.raises(SerializeError, match="too many elements"):
+        FORMAT.loads(b"[" + (element + b",") * 401 + b"0]")
+
+
+def test_commas_in_a_long_text_are_no_elements(monkeypatch):
+    monkeypatch.setattr(json_format, "MAX_ELEMENTS", 200)
+    text = '[{,",\\' * 200
+    assert FORMAT.loads(FORMAT.dumps([text])) == [text]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [[], {}, {"object": "o", "method": "m", "params": []}, {"object": 1, "method": "m", "params": [], "kwargs": {}}],
+)
+def test_what_is_no_call_is_refused(call):
+    with pytest.raises(SerializeError, match=r"^invalid call: "):
+        FORMAT.loads_call(FORMAT.dumps(call))
+
+
+def test_keyword_arguments_may_be_null():
+    assert FORMAT.loads_call(b'{"object": "o", "method": "<batch>", "params": [], "kwargs": null}')[3] == {}
+
+
+def test_a_text_without_end_is_refused_in_reasonable_time(monkeypatch):
+    monkeypatch.setattr(json_format, "MAX_ELEMENTS", 200)
+    with pytest.raises(SerializeError, match="invalid json"):
+        FORMAT.loads(b'"\\' * 500_000)
