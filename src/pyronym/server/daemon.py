@@ -1,0 +1,352 @@
+"""The daemon: hosts objects, and answers those who call them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+from pyronym.client.locate import locate
+from pyronym.client.proxy import Proxy, key_bytes, proxies_from_references
+from pyronym.errors import DaemonError, PyroError
+from pyronym.rpc.hosting import Address, Hosted, Peer
+from pyronym.rpc.session import ServerSession
+from pyronym.server.addresses import family_name, location
+from pyronym.server.hosted import DaemonObject, HostedDaemon
+from pyronym.server.listening import BACKLOG, SocketFile, listen_tcp, listen_unix
+from pyronym.server.loop import ServerLoop, Watchers
+from pyronym.server.objects import Objects
+from pyronym.server.transport import Clients, Connection
+from pyronym.server.workers import Workers
+from pyronym.settings import Settings, config
+from pyronym.uri import DAEMON_NAME, URI
+
+GOODBYE_SECONDS: Final = 1.0
+"""How long a daemon that closes waits for the calls that are still running."""
+
+CLOSE_SECONDS: Final = 5.0
+"""How long `close` waits for another thread to stop serving."""
+
+log = logging.getLogger(__name__)
+
+
+class Combinable(Protocol):
+    """What a daemon can serve along with itself: another daemon, or a broadcast responder."""
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let an asyncio loop serve it."""
+        ...
+
+
+class Daemon:
+    """Hosts objects at one address, for Pyro4 and Pyro5 clients.
+
+    Listens on (`host`, `port`), or on `unixsocket`: an empty host means all interfaces, port 0 any that is free. `host`
+    and the NAT address come from the settings when they are None, the settings from `pyronym.config`. `nathost` and
+    `natport` are the address that URIs give to clients beyond a NAT; `natport` 0 is the port that is listened on.
+    With an `hmac_key`, Pyro4 clients must have the same.
+
+    It listens from here on, and answers as soon as it is served in one of these ways, by one thread at a time::
+
+        daemon.requestLoop()                                        # until `shutdown`
+        select.select(daemon.sockets, ...), daemon.events(ready)    # in a loop of one's own
+        daemon.attach()                                             # by the running asyncio loop
+        other_daemon.combine(daemon)                                # along with another daemon
+
+    Ordinary methods of the objects run in worker threads, ``async def`` methods on the daemon's own asyncio loop,
+    both while other clients are served.
+
+    Raises OSError, with the address and the system's error number, when it cannot listen there; ValueError when the
+    arguments contradict each other.
+    """
+
+    def __init__(
+        self,
+        host: str | None = None,
+        port: int = 0,
+        unixsocket: str | None = None,
+        nathost: str | None = None,
+        natport: int | None = None,
+        *,
+        settings: Settings | None = None,
+        hmac_key: str | bytes | None = None,
+    ) -> None:
+        self._settings = settings = settings or config.settings
+        nathost = nathost or settings.nathost
+        if nathost and unixsocket:
+            raise ValueError("cannot use nathost together with unixsocket")
+        if natport is not None and not nathost:
+            raise ValueError("must provide natport with nathost")
+        self._pyroHmacKey = hmac_key
+        self._objects = Objects(self, settings)
+        self._objects.add(DAEMON_NAME, DaemonObject(self, Peer(0, None, None)), HostedDaemon(self))
+        self._workers = Workers(settings.threadpool_size)
+        self._watchers = Watchers()
+        self._lock = threading.Lock()  # held by the thread that runs the loop
+        self._driver: int | None = None
+        self._closing = False
+        self._closed = False
+        self._loop = ServerLoop()
+        try:
+            self._listen(settings.host if host is None else str(host), port, unixsocket)
+        except BaseException:
+            self._loop.close()
+            raise
+        self.natLocationStr: str | None = None
+        if nathost:
+            natport = settings.natport if natport is None else natport
+            self.natLocationStr = location(nathost, natport or self.sock.getsockname()[1])
+        log.debug("daemon created on %s, NAT %s", self.locationStr, self.natLocationStr)
+
+    def _listen(self, host: str, port: int, path: str | None) -> None:
+        self._socket_file: SocketFile | None = None
+        if path:
+            self.sock = listen_unix(path)
+            self._socket_file = SocketFile(path)
+            self.locationStr = f"./u:{path}"
+        else:
+            self.sock = listen_tcp(host, port, self._settings)
+            name = self.sock.getsockname()
+            self.locationStr = location(host or name[0], name[1])
+        self._clients = Clients(
+            self._loop,
+            self._workers,
+            self._new_session,
+            lambda peer: self.clientDisconnect(peer),  # it may be replaced later
+        )
+        # Nothing in here waits: it makes the loop watch the socket.
+        starting = self._loop.create_server(lambda: Connection(self._clients), sock=self.sock, backlog=BACKLOG)
+        self._server = self._loop.complete(starting)
+
+    def _new_session(self, local: Address, remote: Address) -> ServerSession:
+        return ServerSession(self._objects, self._settings, hmac_key=self._hmac_key, local=local, remote=remote)
+
+    @property
+    def _pyroHmacKey(self) -> bytes | None:
+        """The key that messages of Pyro4 clients are signed with. Changing it changes nothing for open connections."""
+        return self._hmac_key
+
+    @_pyroHmacKey.setter
+    def _pyroHmacKey(self, key: str | bytes | None) -> None:
+        self._hmac_key = key_bytes(key)
+
+    # Objects
+
+    @property
+    def objectsById(self) -> dict[str, object]:
+        """The objects and classes that are registered, by id."""
+        return self._objects.by_id
+
+    def register(self, obj_or_class: object, objectId: str | None = None, force: bool = False) -> URI:
+        """Host an object, or a class whose instances are made as its `behavior` says, and give its URI.
+
+        Without `objectId` it gets an id of its own. Raises DaemonError if it has an id already, or the id stands for
+        something else, unless `force` says that this does not matter; AttributeError if it cannot take the attributes
+        ``_pyroId`` and ``_pyroDaemon``.
+        """
+        return self._objects.register(obj_or_class, objectId, force)
+
+    def unregister(self, objectOrId: object) -> None:
+        """Stop hosting an object or a class. DaemonError if it is an object without an id; unknown ids are ignored."""
+        self._objects.unregister(objectOrId)
+
+    def registered(self) -> list[str]:
+        """The ids of all objects; the daemon's own is one of them."""
+        return list(self._objects.by_id)
+
+    def uriFor(self, objectOrId: object, nat: bool = True) -> URI:
+        """The URI of an object, or of whatever has or will have an id; without `nat` at the internal address.
+
+        DaemonError if it is an object that is not registered here.
+        """
+        object_id = objectOrId if isinstance(objectOrId, str) else self._objects.id_of(objectOrId)
+        return URI(f"PYRO:{object_id}@{(nat and self.natLocationStr) or self.locationStr}")
+
+    def proxyFor(self, objectOrId: object, nat: bool = True) -> Proxy:
+        """A proxy for an object, or for what has an id. DaemonError if it is not registered here."""
+        object_id = objectOrId if isinstance(objectOrId, str) else self._objects.id_of(objectOrId)
+        proxy: Proxy = proxies_from_references(self._objects.reference_to(object_id, nat), self._settings)
+        return proxy
+
+    def _host_object(self, object_id: str, target: object, hosted: Hosted) -> None:
+        """Host `target` in a way of its own."""
+        self._objects.add(object_id, target, hosted)
+
+    # What subclasses may change
+
+    def validateHandshake(self, conn: Peer, data: object) -> object:
+        """The answer to what a client says when it connects; whatever this raises refuses the connection.
+
+        Runs on the daemon's loop, so it must not wait for anything.
+        """
+        return "hello"
+
+    def clientDisconnect(self, conn: Peer) -> None:
+        """Called when a client has gone. Runs on the daemon's loop, so it must not wait for anything."""
+
+    def _release(self) -> None:
+        """Called once, when the daemon is closed and nothing runs any more that uses it."""
+
+    # Serving
+
+    @property
+    def sockets(self) -> list[Daemon]:
+        """What a ``select`` loop has to watch for this daemon; nothing when it is closed."""
+        return [] if self._closed else [self]
+
+    def fileno(self) -> int:
+        """The descriptor that is readable when `events` has something to do; -1 when the daemon is closed."""
+        return self._loop.fileno()
+
+    def requestLoop(self, loopCondition: Callable[[], object] | None = None) -> None:
+        """Serve until `shutdown`, `request_stop` or KeyboardInterrupt, or until `loopCondition` gives something false.
+
+        That is asked after each round of requests, and every POLLTIMEOUT seconds. Returns at once if the daemon is
+        closed. Raises DaemonError while it is being served already, and where an asyncio loop is running.
+        """
+        if asyncio._get_running_loop() is not None:
+            raise DaemonError("requestLoop would block the asyncio loop of this thread (call daemon.attach() instead)")
+        with self._driving() as is_open, suppress(KeyboardInterrupt):
+            if is_open:
+                log.info("daemon %s entering request loop", self.locationStr)
+                self._loop.serve(loopCondition, self._settings.polltimeout)
+
+    def events(self, eventsockets: Iterable[object] = ()) -> None:
+        """Do what there is to do, for a short time at most. For loops of one's own, whenever `fileno` is readable.
+
+        Raises DaemonError while another thread is serving.
+        """
+        with self._driving() as is_open:
+            if is_open:
+                self._loop.turn()
+
+    def attach(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Let an asyncio loop serve this daemon, the running one if none is given, until the daemon is closed.
+
+        To be called in the thread of that loop.
+        """
+        if not self._closed:
+            self._watchers.add(loop or asyncio.get_running_loop(), self.fileno(), self.events)
+
+    def combine(self, daemon: Combinable) -> None:
+        """Serve another daemon, or a broadcast responder, along with this one, until that is closed."""
+        self._loop.post(daemon.attach, self._loop)
+
+    def request_stop(self) -> None:
+        """End `requestLoop`, or the next one as it starts. Never waits; also for signal handlers."""
+        self._loop.interrupt()
+
+    def shutdown(self) -> None:
+        """End `requestLoop` and close the daemon; the same as `close`."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening, close all connections, and give everything back. Once is enough, more does no harm.
+
+        Calls that are running are answered first, if that takes no longer than GOODBYE_SECONDS. From any thread.
+        From inside of a remote method it returns at once, so that this call can be answered as well; the daemon is then
+        closed by whoever serves it.
+        """
+        self._closing = True
+        self._loop.interrupt()
+        if threading.get_ident() == self._driver or threading.current_thread() in self._workers:
+            return
+        with self._driving(CLOSE_SECONDS):
+            pass
+        if not self._closed:
+            log.warning("daemon %s is not closed: another thread is serving it and does not stop", self.locationStr)
+
+    @contextmanager
+    def _driving(self, patience: float = 0) -> Iterator[bool]:
+        """The right to run the loop in the body, for one thread at a time; False if the daemon is closed or closing.
+
+        Whoever has had it closes the daemon, if that was asked meanwhile.
+        """
+        if not self._lock.acquire(timeout=patience):
+            if not self._closing:
+                raise DaemonError("the daemon is being served already (by another thread, or further up in this one)")
+            yield False
+            return
+        self._driver = threading.get_ident()
+        try:
+            yield not self._closed
+        finally:
+            try:
+                if self._closing and not self._closed:
+                    self._finish()
+            finally:
+                self._driver = None
+                self._lock.release()
+
+    def _finish(self) -> None:
+        log.debug("daemon %s closing", self.locationStr)
+        self._closed = True
+        if self._socket_file is not None:
+            self._socket_file.remove()
+        self._watchers.remove_all()
+        try:
+            self._loop.complete(self._say_goodbye())
+        finally:
+            self._workers.close()
+            self._loop.close()
+            self.sock.close()
+            self._release()
+
+    async def _say_goodbye(self) -> None:
+        self._server.close()
+        await self._clients.leave(GOODBYE_SECONDS)
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=GOODBYE_SECONDS)
+        await self._clients.abort()
+        await self._loop.shutdown_asyncgens()
+
+    def __enter__(self) -> Self:
+        if self._closed:
+            raise PyroError("cannot reuse this object")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        kind = type(self)
+        return (
+            f"<{kind.__module__}.{kind.__qualname__} at {id(self):#x}; {self.locationStr} - "
+            f"{family_name(self.sock)}; {len(self.objectsById)} objects>"
+        )
+
+    @staticmethod
+    def serveSimple(
+        objects: Mapping[Any, str | None],
+        host: str | None = None,
+        port: int = 0,
+        daemon: Daemon | None = None,
+        ns: bool = True,
+        verbose: bool = True,
+    ) -> None:
+        """Host objects, a dict of object -> name or None, and serve until interrupted, in `daemon` or one that is made.
+
+        With `ns` the names are registered in a name server, which is located first; otherwise they are the objects'
+        ids. `verbose`: say on the standard output where they are.
+        """
+        say: Callable[..., None] = print if verbose else lambda *_: None
+        with daemon or Daemon(host, port) as daemon:
+            nameserver = locate(settings=daemon._settings) if ns else None
+            with nameserver or nullcontext():
+                for obj, name in objects.items():
+                    uri = daemon.register(obj, None if ns else name)
+                    say(f"Object {obj!r}:\n    uri = {uri}")
+                    if nameserver is not None and name:
+                        nameserver.register(name, uri)
+                        say(f"    name = {name}")
+            say("Pyro daemon running.")
+            daemon.requestLoop()

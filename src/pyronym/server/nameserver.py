@@ -1,0 +1,170 @@
+"""The name server as a process knows it: a daemon with the name server in it, and the broadcast responder beside it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from typing import TextIO
+
+from pyronym.server.broadcast import BroadcastServer
+from pyronym.server.daemon import Daemon
+from pyronym.service.hosted import HostedNameServer
+from pyronym.service.local import NameServer
+from pyronym.service.own_record import OWN_TAGS
+from pyronym.settings import Settings, config
+from pyronym.storage.choose import storage_by_name
+from pyronym.uri import NAMESERVER_NAME, URI
+
+log = logging.getLogger(__name__)
+
+
+class NameServerDaemon(Daemon):
+    """A daemon that contains a name server, `nameserver`, and serves Pyro4 and Pyro5 clients from it.
+
+    Arguments that are None come from the settings; `storage` is ``memory``, ``sql:FILE`` or ``dbm:FILE``. Raises
+    ValueError for other storages, StorageError if the storage cannot be used, OSError if the address cannot be.
+    """
+
+    def __init__(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        unixsocket: str | None = None,
+        nathost: str | None = None,
+        natport: int | None = None,
+        storage: str | None = None,
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        settings = settings or config.settings
+        self.nameserver = NameServer(storage_by_name(storage))
+        try:
+            super().__init__(
+                host,
+                settings.ns_port if port is None else port,
+                unixsocket,
+                nathost=nathost,
+                natport=natport,
+                settings=settings,
+            )
+        except BaseException:
+            self.nameserver.close()
+            raise
+        try:
+            existing = self.nameserver.count()
+            self._host_object(NAMESERVER_NAME, self.nameserver, HostedNameServer(self.nameserver.service))
+            self.nameserver.adopt(self.uriFor(NAMESERVER_NAME), OWN_TAGS)
+        except BaseException:
+            self.close()
+            raise
+        log.info("name server created on %s, %d records in the storage", self.locationStr, existing)
+
+    def _release(self) -> None:
+        self.nameserver.close()
+
+
+def startNS(
+    host: str | None = None,
+    port: int | None = None,
+    enableBroadcast: bool = True,
+    bchost: str | None = None,
+    bcport: int | None = None,
+    unixsocket: str | None = None,
+    nathost: str | None = None,
+    natport: int | None = None,
+    storage: str | None = None,
+    hmac: bytes | str | None = None,
+) -> tuple[URI, NameServerDaemon, BroadcastServer | None]:
+    """Make a name server for a loop of one's own: (its URI, the daemon to serve, the broadcast responder or None).
+
+    The daemon listens at once and answers as soon as it is served: with ``daemon.requestLoop()``, in a ``select`` loop
+    over ``daemon.sockets`` with ``daemon.events(ready)``, with ``other_daemon.combine(daemon)``, or in an asyncio loop
+    with ``daemon.attach()``. There is no broadcast responder for Unix sockets, for IPv6 and for addresses that only
+    this machine can reach.
+    """
+    daemon = NameServerDaemon(host, port, unixsocket, nathost=nathost, natport=natport, storage=storage)
+    try:
+        daemon._pyroHmacKey = hmac
+        uri = daemon.uriFor(NAMESERVER_NAME)
+        responder = None
+        if enableBroadcast and _why_no_broadcast(daemon) is None:
+            # The internal address: those who hear a broadcast are on this side of a NAT.
+            responder = BroadcastServer(daemon.uriFor(NAMESERVER_NAME, nat=False), bchost, bcport)
+    except BaseException:
+        daemon.close()
+        raise
+    return uri, daemon, responder
+
+
+def startNSloop(
+    host: str | None = None,
+    port: int | None = None,
+    enableBroadcast: bool = True,
+    bchost: str | None = None,
+    bcport: int | None = None,
+    unixsocket: str | None = None,
+    nathost: str | None = None,
+    natport: int | None = None,
+    storage: str | None = None,
+    hmac: bytes | str | None = None,
+) -> None:
+    """Start a name server, say on the standard output where it runs, and serve until it is shut down or interrupted."""
+    uri, daemon, responder = startNS(
+        host, port, enableBroadcast, bchost, bcport, unixsocket, nathost, natport, storage, hmac
+    )
+    serve(uri, daemon, responder, enable_broadcast=enableBroadcast, has_key=bool(hmac))
+
+
+def serve(
+    uri: URI,
+    daemon: NameServerDaemon,
+    responder: BroadcastServer | None,
+    *,
+    enable_broadcast: bool = True,
+    has_key: bool = False,
+    out: TextIO | None = None,
+) -> None:
+    """Announce on `out` (the standard output) where a name server runs, serve it, and close it at the end."""
+    out = sys.stdout if out is None else out
+    try:
+        reason = _why_no_broadcast(daemon)
+        if enable_broadcast and reason:
+            print(f"Not starting broadcast server for {reason}.", file=out)
+        if responder is not None:
+            print(f"Broadcast server running on {responder.locationStr}", file=out)
+            responder.runInThread()
+        existing = daemon.nameserver.count()
+        if existing > 1:  # the name server's own record does not count
+            print(f"Persistent store contains {existing} existing registrations.", file=out)
+        print(f"NS running on {daemon.locationStr} ({_bound_to(daemon)})", file=out)
+        if not has_key:
+            print("Warning: HMAC key not set. Anyone can connect to this server!", file=out)
+        if daemon.natLocationStr:
+            print(f"internal URI = {daemon.uriFor(NAMESERVER_NAME, nat=False)}", file=out)
+            print(f"external URI = {uri}", file=out)
+        else:
+            print(f"URI = {uri}", file=out)
+        out.flush()
+        daemon.requestLoop()
+    finally:
+        if responder is not None:
+            responder.close()
+        daemon.close()
+    print("NS shut down.", file=out, flush=True)
+
+
+def _bound_to(daemon: Daemon) -> str:
+    """The address that the server listens on, as the start message names it."""
+    name = daemon.sock.getsockname()
+    return name[0] if isinstance(name, tuple) else "Unix domain socket"
+
+
+def _why_no_broadcast(daemon: Daemon) -> str | None:
+    """What a broadcast responder would be of no use for; None if it is of use."""
+    name = daemon.sock.getsockname()
+    if not isinstance(name, tuple):
+        return "a Unix domain socket"
+    if daemon.sock.family == socket.AF_INET6:
+        return "IPv6"
+    return "localhost" if name[0].startswith("127.") else None

@@ -1,0 +1,314 @@
+"""One client's connection: the shell around a session, on the loop of a daemon.
+
+Where calls run: those of `inline` objects right here, on the loop; all others in a worker thread. What a method leaves
+to be waited for (it is an ``async def``, or returns a future) is waited for on the loop, without a thread.
+
+What can pile up is bounded. While a call is out whose reply must come first, while a client does not read its
+replies, and while too many of its oneway calls are running, no more than one read is taken from its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, TypeVar, cast
+
+from pyronym.errors import PyroError
+from pyronym.rpc.call import Call
+from pyronym.rpc.hosting import Address, Deferred, Peer
+from pyronym.rpc.session import ServerSession
+from pyronym.server.addresses import plain_address
+from pyronym.server.loop import ServerLoop
+from pyronym.server.workers import Workers
+
+T = TypeVar("T")
+
+Steps = Generator[Any, Any, None]
+"""A call that is being performed: yields what must be waited for, is sent what that gave."""
+
+WRITE_SIZE: Final = 64 * 1024
+"""Bytes of replies that are collected, at most, before they are written."""
+
+LINGER_SECONDS: Final = 5.0
+"""How long a client that is refused may go on sending. Closing at once would destroy the refusal on its way to it."""
+
+MAX_DETACHED: Final = 1000
+"""Oneway calls of one client that may be running, or waiting for a thread, at a time."""
+
+log = logging.getLogger(__name__)
+
+
+class Clients:
+    """The connections of one daemon, and what they have in common.
+
+    `new_session` makes a session, from the local and the remote address of a connection. `disconnected` is called when
+    a client leaves whose handshake was accepted.
+    """
+
+    def __init__(
+        self,
+        loop: ServerLoop,
+        workers: Workers,
+        new_session: Callable[[Address, Address], ServerSession],
+        disconnected: Callable[[Peer], object],
+    ) -> None:
+        self.loop = loop
+        self.workers = workers
+        self.new_session = new_session
+        self.disconnected = disconnected
+        self.leaving = False
+        self._open: set[Connection] = set()
+        self._emptied = asyncio.Event()
+
+    def add(self, connection: Connection) -> None:
+        """Hold a connection while it is open."""
+        self._open.add(connection)
+
+    def discard(self, connection: Connection) -> None:
+        """A connection has been closed."""
+        self._open.discard(connection)
+        if not self._open:
+            self._emptied.set()
+
+    async def leave(self, patience: float) -> None:
+        """Close all connections; those with a call out when that has been answered, but wait no longer than `patience`
+        seconds for that.
+        """
+        self.leaving = True
+        for connection in list(self._open):
+            connection.finish()
+        self._emptied.clear()
+        if self._open:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), patience)
+
+    async def abort(self) -> None:
+        """Close all connections that are left, whatever state they are in."""
+        for connection in list(self._open):
+            connection.abort()
+        await asyncio.sleep(0)  # lets the loop do it
+
+
+class Connection(asyncio.Protocol):
+    """The connection of one client."""
+
+    _transport: asyncio.Transport
+    _session: ServerSession
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._accepted = False
+        self._writable = True
+        self._paused = False
+        self._at_end = False
+        self._lingering: asyncio.TimerHandle | None = None
+        self._lost = False
+        self._unsent = 0
+        self._detached = 0
+
+    # What the transport tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the session."""
+        self._transport = cast(asyncio.Transport, transport)
+        local, remote = (transport.get_extra_info(name) for name in ("sockname", "peername"))
+        self._session = self._clients.new_session(plain_address(local), plain_address(remote))
+        self._clients.add(self)
+        if self._clients.leaving:
+            self.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, and perform the calls that are complete with them."""
+        if self._lingering is not None:
+            return
+        self._session.receive_data(data)
+        if self._is_blocked():
+            self._paused = True
+            self._transport.pause_reading()
+        else:
+            self._advance()
+
+    def eof_received(self) -> bool:
+        """The client sends no more. It may still wait for the answers to what it has sent."""
+        self._at_end = True
+        return self._is_blocked()
+
+    def pause_writing(self) -> None:
+        """The client does not read its replies."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """The client has read its replies."""
+        self._writable = True
+        self._advance()
+
+    def connection_lost(self, problem: Exception | None) -> None:
+        """End the session. What a call that is still running gives will be dropped."""
+        self._lost = True
+        if self._lingering is not None:
+            self._lingering.cancel()
+        self._clients.discard(self)
+        self._close_session()
+        if self._accepted:
+            try:
+                self._clients.disconnected(self._session.peer)
+            except Exception:
+                log.exception("error in clientDisconnect")
+
+    # What the daemon wants
+
+    def finish(self) -> None:
+        """Close the connection; if a call is out, when that has been answered."""
+        if not self._session.busy:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._transport.abort()
+
+    # Performing calls
+
+    def _is_blocked(self) -> bool:
+        """Whether no call can be taken from the session."""
+        return self._session.busy or not self._writable or self._detached >= MAX_DETACHED
+
+    def _advance(self) -> None:
+        """Perform calls while there are any that can be performed, and send what they have to say."""
+        session = self._session
+        try:
+            if not self._clients.leaving:
+                self._perform_calls()
+            self._send()
+        except Exception as problem:
+            self._break(problem)
+            return
+        if session.closing:
+            self._linger()
+        elif (self._at_end and not self._is_blocked()) or (self._clients.leaving and not session.busy):
+            self._transport.close()
+        elif self._paused and not self._is_blocked():
+            self._paused = False
+            self._transport.resume_reading()
+        if not self._accepted:
+            self._accepted = session.peer.protocol != 0 and not session.closing
+
+    def _perform_calls(self) -> None:
+        session = self._session
+        while self._writable and self._detached < MAX_DETACHED:
+            call = session.next_call()
+            if call is None:
+                return
+            steps = call.run()
+            if not call.inline:
+                self._detached += call.detached
+                self._employ(call, steps)
+                continue
+            waited = next(steps, None)
+            if waited is not None:
+                self._wait(call, steps, waited)
+                return
+            session.finish(call)
+            self._unsent += len(call.reply)
+            if self._unsent > WRITE_SIZE:
+                self._send()
+
+    def _linger(self) -> None:
+        """Say that this was all, and drop what still comes until the client closes, or takes too long for it."""
+        if self._lingering is not None or self._lost:
+            return
+        self._lingering = self._clients.loop.call_later(LINGER_SECONDS, self._transport.abort)
+        if self._at_end:
+            self._transport.close()
+            return
+        self._transport.write_eof()
+        if self._paused:
+            self._transport.resume_reading()
+
+    def _send(self) -> None:
+        self._unsent = 0
+        data = self._session.data_to_send()
+        if data:
+            self._transport.write(data)
+
+    def _employ(self, call: Call, steps: Steps, result: object = None, problem: BaseException | None = None) -> None:
+        """Have a worker thread perform a call, or go on with it after waiting."""
+        self._clients.workers.submit(partial(self._work, call, steps, result, problem))
+
+    def _work(self, call: Call, steps: Steps, result: object, problem: BaseException | None) -> None:
+        """In a worker thread."""
+        try:
+            waited = _step(steps, result, problem)
+        except BaseException as failure:  # a method must not end the thread, not even with SystemExit
+            self._clients.loop.post(self._break, failure)
+        else:
+            self._clients.loop.post(self._stepped, call, steps, waited)
+
+    def _wait(self, call: Call, steps: Steps, waited: Any) -> None:
+        """Go on with a call when what it waits for is there."""
+        loop = self._clients.loop
+        if not hasattr(waited, "add_done_callback"):
+            waited = loop.spawn(_completed(waited))
+        waited.add_done_callback(partial(loop.post, self._resume, call, steps))
+
+    def _resume(self, call: Call, steps: Steps, done: Deferred) -> None:
+        result, problem = _outcome(done)
+        if not call.inline:
+            self._employ(call, steps, result, problem)
+            return
+        try:
+            waited = _step(steps, result, problem)
+        except Exception as failure:
+            self._break(failure)
+        else:
+            self._stepped(call, steps, waited)
+
+    def _stepped(self, call: Call, steps: Steps, waited: object) -> None:
+        """A call has come as far as it can: to something to wait for, or to its end."""
+        if waited is not None:
+            self._wait(call, steps, waited)
+            return
+        self._detached -= call.detached
+        if self._lost:
+            self._close_session()  # drops the stream that this call may have opened
+            return
+        self._session.finish(call)
+        self._advance()
+
+    def _break(self, problem: BaseException) -> None:
+        """Close the connection because of an error that is no client's and no method's own."""
+        log.error("closing the connection from %s after an error", self._session.peer.remote, exc_info=problem)
+        self.abort()
+
+    def _close_session(self) -> None:
+        if self._session.peer.streams:  # to close them may run code of users
+            self._clients.workers.submit(self._session.close)
+        else:
+            self._session.close()
+
+
+def _step(steps: Steps, result: object, problem: BaseException | None) -> object:
+    """Perform a call up to the next thing to wait for; None when it is done."""
+    try:
+        return steps.send(result) if problem is None else steps.throw(problem)
+    except StopIteration:
+        return None
+
+
+async def _completed(awaitable: Awaitable[T]) -> T:
+    try:
+        return await awaitable
+    except SystemExit as problem:  # it would end the loop, and so the server
+        raise PyroError(f"the method tried to exit: {problem!r}") from problem
+
+
+def _outcome(done: Deferred) -> tuple[object, Exception | None]:
+    """What has been waited for: the result, or the exception."""
+    try:
+        return done.result(), None
+    except Exception as problem:
+        return None, problem
+    except BaseException as problem:  # a task that was cancelled or interrupted
+        return None, PyroError(f"the call was cancelled: {problem!r}")

@@ -1,0 +1,175 @@
+"""The name server daemon, and the functions that start it."""
+
+import threading
+
+import pytest
+
+from pyronym import URI, Proxy, locateNS, startNS
+from pyronym.errors import NameTakenError, NamingError, StorageError
+from pyronym.naming import NameServerDaemon
+from pyronym.server.nameserver import serve
+from pyronym.settings import Settings
+from pyronym.uri import NAMESERVER_NAME
+
+WAIT = 10.0
+
+
+@pytest.fixture
+def running():
+    """Start name servers in threads; all are shut down at the end."""
+    started = []
+
+    def start(*args, **kwargs):
+        uri, daemon, responder = startNS(*args, **kwargs)
+        thread = threading.Thread(target=daemon.requestLoop)
+        thread.start()
+        started.append((daemon, responder, thread))
+        return uri, daemon, responder
+
+    yield start
+    for daemon, responder, thread in started:
+        daemon.shutdown()
+        thread.join(WAIT)
+        assert not thread.is_alive()
+        if responder is not None:
+            responder.close()
+
+
+def test_a_name_server_knows_itself(running):
+    uri, daemon, responder = running("127.0.0.1", 0)
+    assert responder is None
+    assert uri == daemon.uriFor(NAMESERVER_NAME) == URI(f"PYRO:Pyro.NameServer@{daemon.locationStr}")
+    with Proxy(uri) as nameserver:
+        assert nameserver.lookup(NAMESERVER_NAME) == uri
+        assert nameserver.count() == daemon.nameserver.count() == 1
+        assert nameserver.remove(NAMESERVER_NAME) == 0
+        assert nameserver.remove(regex=".*") == 0
+        with pytest.raises(NameTakenError):
+            nameserver.register(NAMESERVER_NAME, "PYRO:other@elsewhere:1")
+        assert nameserver.lookup(NAMESERVER_NAME) == uri
+
+
+@pytest.mark.parametrize(
+    ("protocol", "tags"),
+    [(4, ["class:Pyro4.naming.NameServer"]), (5, {"class:Pyro5.nameserver.NameServer"})],
+)
+def test_each_dialect_sees_the_tags_it_knows(running, protocol, tags):
+    uri, _, _ = running("127.0.0.1", 0)
+    with Proxy(uri, protocol=protocol) as nameserver:
+        assert nameserver.lookup(NAMESERVER_NAME, return_metadata=True) == (uri, tags)
+        assert nameserver.list(return_metadata=True) == {NAMESERVER_NAME: (str(uri), tags)}
+
+
+def test_bound_to_all_interfaces_it_gives_the_address_that_the_client_reached(running):
+    uri, daemon, responder = running("0.0.0.0", 0, bchost="127.0.0.1", bcport=0)
+    port = daemon.sock.getsockname()[1]
+    assert uri.host == "0.0.0.0"
+    assert responder is not None
+    for host in ("127.0.0.1", "127.0.0.2"):
+        with locateNS(host, port) as nameserver:
+            assert str(nameserver.lookup(NAMESERVER_NAME)) == f"PYRO:Pyro.NameServer@{host}:{port}"
+            assert nameserver.list() == {NAMESERVER_NAME: f"PYRO:Pyro.NameServer@{host}:{port}"}
+            assert nameserver.list(prefix="Pyro") == nameserver.list()
+
+
+def test_on_ipv6_there_is_no_broadcast(running):
+    uri, _, responder = running("::1", 0)
+    assert responder is None
+    with locateNS("::1", uri.port) as nameserver:
+        assert nameserver.lookup(NAMESERVER_NAME) == uri
+
+
+def test_on_a_unix_socket(running, tmp_path):
+    uri, _, responder = running(unixsocket=str(tmp_path / "ns.sock"))
+    assert responder is None
+    with locateNS(f"./u:{tmp_path}/ns.sock") as nameserver:
+        assert nameserver.lookup(NAMESERVER_NAME) == uri
+
+
+def test_behind_a_nat_it_gives_the_outer_address(running):
+    uri, daemon, _ = running("127.0.0.1", 0, nathost="outer.example", natport=777)
+    assert str(uri) == "PYRO:Pyro.NameServer@outer.example:777"
+    with Proxy(daemon.uriFor(NAMESERVER_NAME, nat=False)) as nameserver:
+        assert nameserver.lookup(NAMESERVER_NAME) == uri
+
+
+@pytest.mark.parametrize("kind", ["sql", "dbm"])
+def test_records_outlive_the_daemon(running, tmp_path, kind):
+    storage = f"{kind}:{tmp_path}/names"
+    _, first, _ = running("127.0.0.1", 0, storage=storage)
+    first.nameserver.register("a", "PYRO:a@h:1", metadata=["x"])
+    first.shutdown()
+    uri, second, _ = running("127.0.0.1", 0, storage=storage)
+    assert second.nameserver.lookup("a", return_metadata=True) == (URI("PYRO:a@h:1"), ["x"])
+    assert second.nameserver.lookup(NAMESERVER_NAME) == uri
+
+
+def test_an_address_that_cannot_be_had_leaves_the_storage_closed(tmp_path):
+    with NameServerDaemon("127.0.0.1", 0) as daemon:
+        port = daemon.sock.getsockname()[1]
+        for _ in range(2):
+            with pytest.raises(OSError, match=str(port)):
+                NameServerDaemon("127.0.0.1", port, storage=f"sql:{tmp_path}/names.sqlite")
+    assert [path.name for path in tmp_path.iterdir()] == ["names.sqlite"]  # no journal that is still open
+
+
+@pytest.mark.parametrize("storage", ["sql:", "dbm:", "memory:x", "redis:x", "sql"])
+def test_unknown_storages_are_refused_with_those_that_there_are(storage):
+    with pytest.raises(ValueError, match=r"invalid storage type '.*' \(expected memory, sql:FILE or dbm:FILE\)"):
+        NameServerDaemon("127.0.0.1", 0, storage=storage)
+
+
+def test_a_storage_that_cannot_be_used_is_a_naming_error(tmp_path):
+    with pytest.raises(StorageError, match="missing"):
+        NameServerDaemon("127.0.0.1", 0, storage=f"sql:{tmp_path}/missing/names.sqlite")
+    assert issubclass(StorageError, NamingError)
+
+
+def test_two_servers_in_one_process_differ_in_their_settings():
+    small = Settings(max_message_size=2000)
+    with NameServerDaemon("127.0.0.1", 0, settings=small) as one, NameServerDaemon("127.0.0.1", 0) as other:
+        one.combine(other)
+        thread = threading.Thread(target=one.requestLoop)
+        thread.start()
+        name = "n" * 5000
+        with Proxy(other.uriFor(NAMESERVER_NAME)) as nameserver:
+            nameserver.register(name, "PYRO:a@h:1")
+        with Proxy(one.uriFor(NAMESERVER_NAME)) as nameserver, pytest.raises(Exception, match="max message size"):
+            nameserver.register(name, "PYRO:a@h:1")
+        one.shutdown()
+        thread.join(WAIT)
+
+
+class Lines(list):
+    """A text stream that keeps its lines and can be waited on."""
+
+    def __init__(self):
+        super().__init__()
+        self.ready = threading.Event()
+
+    def write(self, text):
+        self.append(text)
+
+    def flush(self):
+        self.ready.set()
+
+
+def test_serve_says_where_it_runs_and_when_it_ends(tmp_path):
+    storage = f"sql:{tmp_path}/names.sqlite"
+    with NameServerDaemon("127.0.0.1", 0, storage=storage) as daemon:
+        daemon.nameserver.register("a", "PYRO:a@h:1")
+    uri, daemon, responder = startNS("127.0.0.1", 0, storage=storage)
+    out = Lines()
+    thread = threading.Thread(target=serve, args=(uri, daemon, responder), kwargs={"out": out})
+    thread.start()
+    assert out.ready.wait(WAIT)
+    daemon.shutdown()
+    thread.join(WAIT)
+    assert "".join(out).splitlines() == [
+        "Not starting broadcast server for localhost.",
+        "Persistent store contains 2 existing registrations.",
+        f"NS running on {uri.location} (127.0.0.1)",
+        "Warning: HMAC key not set. Anyone can connect to this server!",
+        f"URI = {uri}",
+        "NS shut down.",
+    ]
