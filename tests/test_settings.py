@@ -134,3 +134,23 @@ def test_a_snapshot_of_the_settings_does_not_follow_the_config():
     snapshot = config.settings
     config.NS_PORT = 1
     assert snapshot.ns_port == 9090
+
+
+def test_items_of_pyro4_that_change_nothing_here_can_be_assigned():
+    config = Configuration(Settings())
+    assert config.SERVERTYPE == "thread"
+    config.SERVERTYPE = "multiplex"
+    assert config.SERVERTYPE == "multiplex"
+    assert config.settings == Settings()
+    assert settings_from_environment({"PYRO_SERVERTYPE": "multiplex"}) == Settings()
+
+
+@pytest.mark.parametrize(("item", "on", "off"), [("SSL", True, False), ("NS_AUTOCLEAN", 30.0, 0.0)])
+def test_items_that_someone_relies_on_are_not_ignored(item, on, off):
+    config = Configuration(Settings())
+    setattr(config, item, off)
+    with pytest.raises(ValueError, match=f"{item} is not supported"):
+        setattr(config, item, on)
+    assert settings_from_environment({f"PYRO_{item}": str(off)}) == Settings()
+    with pytest.raises(ValueError, match=f"environment variable PYRO_{item}: {item} is not supported"):
+        settings_from_environment({f"PYRO_{item}": str(on)})

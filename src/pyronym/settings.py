@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 SERIALIZER_NAMES = ("serpent", "json", "marshal", "msgpack", "pickle", "dill", "cloudpickle")
 """All serializers that either protocol knows. Pyro5 speaks the first four."""
@@ -178,12 +179,38 @@ def _collection(name: str, value: object) -> object:
 
 _DEFAULTS = Settings()
 
+_WITHOUT_MEANING: Final[Mapping[str, object]] = MappingProxyType(
+    {
+        "SERVERTYPE": "thread",
+        "THREADPOOL_SIZE_MIN": 4,
+        "ONEWAY_THREADED": True,
+        "LOGWIRE": False,
+        "FLAME_ENABLED": False,
+        "USE_MSG_WAITALL": True,
+        "JSON_MODULE": "json",
+        "PICKLE_PROTOCOL_VERSION": 2,
+        "DILL_PROTOCOL_VERSION": 2,
+        "ITER_STREAM_LIFETIME": 0.0,
+        "ITER_STREAM_LINGER": 0.0,
+        "SSL": False,
+        "NS_AUTOCLEAN": 0.0,
+    }
+)
+"""Pyro4's items that change nothing here. Programs assign them, so they can be assigned."""
+
+_UNSUPPORTED: Final = ("SSL", "NS_AUTOCLEAN")
+"""Those of them that must not be ignored silently, because whoever sets them relies on what they do."""
+
+_OFF_WORDS: Final = frozenset({"", "0.0", *(word for word, flag in _FLAG_WORDS.items() if not flag)})
+
 
 def settings_from_environment(environment: Mapping[str, str]) -> Settings:
     """The defaults, changed by the ``PYRO_*`` variables in `environment`.
 
     Variables of Pyro4 items that have no meaning here are ignored. Raises ValueError that names the variable.
     """
+    for name in _UNSUPPORTED:
+        _refuse_unsupported(name, environment.get(f"PYRO_{name}", ""), f"environment variable PYRO_{name}: ")
     changes: dict[str, Any] = {}
     for item in fields(Settings):
         variable = f"PYRO_{item.name.upper()}"
@@ -203,11 +230,13 @@ class Configuration:
     environment is read when an item is first used: a wrong variable is an error of that moment, not of an import.
     """
 
-    __slots__ = ("_settings",)
+    __slots__ = ("_settings", "_without_meaning")
     _settings: Settings | None
+    _without_meaning: dict[str, object]
 
     def __init__(self, settings: Settings | None = None) -> None:
         object.__setattr__(self, "_settings", settings)
+        object.__setattr__(self, "_without_meaning", dict(_WITHOUT_MEANING))
 
     @property
     def settings(self) -> Settings:
@@ -218,10 +247,17 @@ class Configuration:
         return self._settings
 
     def __getattr__(self, item: str) -> object:
+        if item in _WITHOUT_MEANING:
+            return self._without_meaning[item]
         value = getattr(self.settings, _item_name(item))
         return set(value) if isinstance(value, frozenset) else value
 
     def __setattr__(self, item: str, value: object) -> None:
+        if item in _WITHOUT_MEANING:
+            if item in _UNSUPPORTED:
+                _refuse_unsupported(item, str(value))
+            self._without_meaning[item] = value
+            return
         name = _item_name(item)
         if name in ("broadcast_addrs", "serializers_accepted"):
             value = _collection(name, value)
@@ -236,6 +272,11 @@ class Configuration:
     def asDict(self) -> dict[str, object]:
         """All items and their values."""
         return {item.name.upper(): getattr(self, item.name.upper()) for item in fields(Settings)}
+
+
+def _refuse_unsupported(item: str, text: str, where: str = "") -> None:
+    if text.strip().lower() not in _OFF_WORDS:
+        raise ValueError(f"{where}{item} is not supported (expected it to be off)")
 
 
 def _item_name(item: str) -> str:

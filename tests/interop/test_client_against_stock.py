@@ -191,8 +191,10 @@ def test_a_stream_that_the_daemon_does_not_allow_is_an_error(dialect: int, start
         assert proxy.echo() == [[], {}]
 
 
-@BOTH
-@pytest.mark.parametrize("serializer", ["serpent", "json", "msgpack"])
+@pytest.mark.parametrize(
+    ("dialect", "serializer"),
+    [(dialect, name) for dialect, names in SERIALIZERS.items() for name in names if name != "marshal"],
+)  # stock peers cannot write a proxy inside of a list with marshal
 def test_registered_objects_arrive_as_proxies(dialect: int, serializer: str, things: dict[int, str]) -> None:
     with Proxy(things[dialect], settings=Settings(serializer=serializer)) as proxy:
         (found,) = proxy.itself()["there"]
