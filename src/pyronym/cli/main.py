@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import click
 
-from pyronym import __version__
 from pyronym.cli.running import run
 from pyronym.cli.serve import serve
 
 
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="pyronym")
+@click.version_option(package_name="pyronym")
 def pyronym() -> None:
     """A name server for Python remote objects, for Pyro4 and Pyro5 programs at once."""
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 from pyronym.serializers.classes import BatchFailure
 
-if TYPE_CHECKING:
-    from pyronym.client.proxy import Proxy
-
 _Call = tuple[str, Sequence[object], Mapping[str, object]]
+
+
+class Caller(Protocol):
+    """A proxy, as far as batches need it."""
+
+    def _pyroInvokeBatch(self, calls: Sequence[_Call], oneway: bool = False) -> Any: ...
 
 
 class BatchProxy:
@@ -20,7 +23,7 @@ class BatchProxy:
     what the method raised, and no later call was made. With ``oneway=True`` nobody waits and there are no results.
     """
 
-    def __init__(self, proxy: Proxy) -> None:
+    def __init__(self, proxy: Caller) -> None:
         self._proxy = proxy
         self._calls: list[_Call] = []
 
@@ -60,7 +63,7 @@ class _BatchedMethod:
         self._calls.append((self._name, args, kwargs))
 
 
-def batch(proxy: Proxy) -> BatchProxy:
+def batch(proxy: Caller) -> BatchProxy:
     """Collects calls for the object of `proxy`, to make them all with one message."""
     return BatchProxy(proxy)
 

@@ -224,7 +224,7 @@ class Proxy(RemoteContainer):
         return self._pyroOutcome(self._pyroAsk(method, args, kwargs, object_id, oneway, batch))
 
     def _pyroInvokeBatch(
-        self, calls: Sequence[tuple[str, Sequence[object], Mapping[str, object]]], oneway: bool
+        self, calls: Sequence[tuple[str, Sequence[object], Mapping[str, object]]], oneway: bool = False
     ) -> Any:
         """Make all `calls` with one message; gives the list of their results, None for `oneway`."""
         return self._pyroInvoke(BATCH_METHOD, calls, {}, oneway=oneway, batch=True)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
+from pyronym.client.connection import Connection
 from pyronym.errors import ConnectionClosedError
 from pyronym.uri import DAEMON_NAME
 
-if TYPE_CHECKING:
-    from pyronym.client.proxy import Proxy
+
+class Source(Protocol):
+    """A proxy, as far as streams need it."""
+
+    @property
+    def _pyroConnection(self) -> Connection | None: ...
+    def _pyroInvoke(
+        self, method: str, args: Sequence[object], kwargs: Mapping[str, object], *, object_id: str | None = None
+    ) -> Any: ...
+    def _pyroAbandon(self, stream_id: str) -> None: ...
 
 
 class ItemIterator:
     """The items of an iterator in the daemon of `proxy`. Dropping it, or `close`, ends the iterator there."""
 
-    def __init__(self, proxy: Proxy, stream_id: str) -> None:
-        self._proxy: Proxy | None = proxy
+    def __init__(self, proxy: Source, stream_id: str) -> None:
+        self._proxy: Source | None = proxy
         self._stream_id = stream_id
 
     def __iter__(self) -> ItemIterator:

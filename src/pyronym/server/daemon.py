@@ -158,6 +158,17 @@ class Daemon:
         """The ids of all objects; the daemon's own is one of them."""
         return list(self._objects.by_id)
 
+    def describe(self) -> str:
+        """Where the daemon is and how many objects it has, in words for people."""
+        return (
+            f"{DAEMON_NAME} bound on {self.locationStr}, NAT {self.natLocationStr}, "
+            f"{len(self.objectsById)} objects registered. Servertype: asyncio"
+        )
+
+    def hosted(self, object_id: str) -> Hosted | None:
+        """How the object of this id is hosted; None if there is none."""
+        return self._objects.get(object_id)
+
     def uriFor(self, objectOrId: object, nat: bool = True) -> URI:
         """The URI of an object, or of whatever has or will have an id; without `nat` at the internal address.
 

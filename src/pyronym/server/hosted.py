@@ -5,17 +5,38 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from pyronym.errors import DaemonError, PyroError
 from pyronym.rpc.exposed import Members, expose, exposed_members
-from pyronym.rpc.hosting import Peer
-from pyronym.uri import DAEMON_NAME
-
-if TYPE_CHECKING:
-    from pyronym.server.daemon import Daemon
+from pyronym.rpc.hosting import Hosted, Peer
+from pyronym.uri import URI
 
 log = logging.getLogger(__name__)
+
+
+class Owner(Protocol):
+    """A daemon, as what it hosts sees it."""
+
+    def describe(self) -> str:
+        """Where it is, and how many objects it has."""
+        ...
+
+    def registered(self) -> list[str]:
+        """The ids of all objects."""
+        ...
+
+    def uriFor(self, objectOrId: object, nat: bool = True) -> URI:
+        """The URI of an object."""
+        ...
+
+    def hosted(self, object_id: str) -> Hosted | None:
+        """What an id stands for."""
+        ...
+
+    def validateHandshake(self, conn: Peer, data: object) -> object:
+        """The answer to a client's handshake."""
+        ...
 
 
 class HostedObject:
@@ -79,7 +100,7 @@ class HostedClass:
 class DaemonObject:
     """The daemon as its clients see it, under the id Pyro.Daemon."""
 
-    def __init__(self, daemon: Daemon, peer: Peer) -> None:
+    def __init__(self, daemon: Owner, peer: Peer) -> None:
         self._daemon = daemon
         self._peer = peer
 
@@ -92,15 +113,11 @@ class DaemonObject:
 
     def info(self) -> str:
         """Where the daemon is and how many objects it has."""
-        daemon = self._daemon
-        return (
-            f"{DAEMON_NAME} bound on {daemon.locationStr}, NAT {daemon.natLocationStr}, "
-            f"{len(daemon.objectsById)} objects registered. Servertype: asyncio"
-        )
+        return self._daemon.describe()
 
     def get_metadata(self, objectId: str, as_lists: bool = False) -> dict[str, object]:
         """The members of an object, under the keys methods, oneway and attrs; as sets, or as lists."""
-        hosted = self._daemon._objects.get(objectId)
+        hosted = self._daemon.hosted(objectId)
         if hosted is None:
             raise DaemonError("unknown object")
         methods, oneway, attributes = hosted.members(self._peer.protocol)
@@ -132,7 +149,7 @@ class HostedDaemon:
     inline = False
     per_call = False
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: Owner) -> None:
         self._daemon = daemon
 
     def members(self, protocol: int) -> Members:

@@ -6,19 +6,16 @@ import inspect
 import threading
 import uuid
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pyronym.client.proxy import Proxy, proxies_from_references
 from pyronym.errors import DaemonError
 from pyronym.rpc.hosting import Hosted, Peer
 from pyronym.serializers.classes import RemoteReference
-from pyronym.server.hosted import HostedClass, HostedObject
+from pyronym.server.hosted import HostedClass, HostedObject, Owner
 from pyronym.settings import Settings
 from pyronym.uri import DAEMON_NAME, URI
 from pyronym.wire.message import PYRO4
-
-if TYPE_CHECKING:
-    from pyronym.server.daemon import Daemon
 
 # What is in most results, and never registered.
 _PLAIN: Final = frozenset([str, int, float, bool, bytes, type(None)])
@@ -27,7 +24,7 @@ _PLAIN: Final = frozenset([str, int, float, bool, bytes, type(None)])
 class Objects:
     """What is registered in one daemon; for its sessions, all that they see of the daemon (`rpc.hosting.Host`)."""
 
-    def __init__(self, daemon: Daemon, settings: Settings) -> None:
+    def __init__(self, daemon: Owner, settings: Settings) -> None:
         self._daemon = daemon
         self._settings = settings
         self._lock = threading.Lock()
