@@ -66,6 +66,8 @@ class Settings:
     """How many ordinary methods of hosted objects run at once. More calls wait for a free thread."""
     iter_streaming: bool = True
     """Iterators are returned as streams that the client fetches item by item."""
+    straight_road: bool = True
+    """Name servers answer the commonest requests straight from their bytes (new in pyronym). Off: to compare."""
     detailed_traceback: bool = False
     sock_reuse: bool = True
     sock_nodelay: bool = True
@@ -143,6 +145,7 @@ _CHECKS: dict[str, _Check] = {
     ),
     "threadpool_size": (_is_positive, "a whole number above 0"),
     "iter_streaming": _FLAG,
+    "straight_road": _FLAG,
     "detailed_traceback": _FLAG,
     "sock_reuse": _FLAG,
     "sock_nodelay": _FLAG,

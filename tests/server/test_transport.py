@@ -19,7 +19,7 @@ from serving import PATIENCE, RawClient, address_of, connected, serving
 
 from pyronym.errors import PyroError
 from pyronym.rpc.exposed import Members, expose, exposed_members, oneway
-from pyronym.rpc.hosting import Peer
+from pyronym.rpc.hosting import Hosted, Peer
 from pyronym.server import transport
 from pyronym.server.daemon import Daemon
 from pyronym.settings import Settings
@@ -95,7 +95,7 @@ class Target:
             self.entered.release()
 
 
-class Inline:
+class Inline(Hosted):
     """A way to host a Target as the name server is: on the loop itself."""
 
     inline = True

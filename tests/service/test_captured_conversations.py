@@ -5,6 +5,7 @@ import pytest
 from captures.load import Exchange, Failure, Raised, Reference, Uri, load
 from pyronym.errors import NamingError, PyroError
 from pyronym.rpc.exposed import expose, exposed_members, oneway
+from pyronym.rpc.hosting import Hosted
 from pyronym.rpc.session import ServerSession
 from pyronym.serializers.classes import BatchFailure, RemoteReference
 from pyronym.serializers.registry import serializer_by_id
@@ -78,11 +79,8 @@ class DaemonObject:
         return next(stream)
 
 
-class Hosting:
+class Hosting(Hosted):
     """A hosted object without a daemon."""
-
-    inline = False
-    per_call = False
 
     def __init__(self, make):
         self._make = make
@@ -98,7 +96,7 @@ class Hosting:
 class Host:
     """A daemon without sockets, with what the captured stock servers had."""
 
-    def __init__(self):
+    def __init__(self, settings):
         nameserver = NameServer()
         nameserver.adopt(URI("PYRO:Pyro.NameServer@127.0.0.1:9090"), OWN_TAGS)
         nameserver.register("lab.camera", "PYRO:camera@127.0.0.1:5001", metadata=["optics"])
@@ -106,7 +104,7 @@ class Host:
         nameserver.register("lab.größe.☃", "PYRO:größe@127.0.0.1:5003")
         probe = Probe()
         self._hosted = {
-            "Pyro.NameServer": HostedNameServer(nameserver.service),
+            "Pyro.NameServer": HostedNameServer(nameserver.service, settings),
             "Pyro.Daemon": Hosting(lambda peer: DaemonObject(self, peer)),
             "lab.probe": Hosting(lambda _: probe),
         }
@@ -147,7 +145,9 @@ def replay(exchanges):
         compression=scenario in ("compression", "signed with everything"),
         serializers_accepted=frozenset({"serpent"}) if "not accepted" in scenario else Settings().serializers_accepted,
     )
-    session = ServerSession(Host(), settings, hmac_key=server_key, local=("127.0.0.1", 9090), remote=("127.0.0.1", 1))
+    session = ServerSession(
+        Host(settings), settings, hmac_key=server_key, local=("127.0.0.1", 9090), remote=("127.0.0.1", 1)
+    )
     decoder = Decoder(limit=10_000_000, hmac_key=server_key)
     answers = []
     for exchange in exchanges:

@@ -27,15 +27,15 @@ class Binder:
     def __init__(self, host: Host, peer: Peer) -> None:
         self.host = host
         self.peer = peer
-        self._bound: dict[str, object] = {}
+        self._bound: dict[Hosted, object] = {}
 
-    def target(self, object_id: str, hosted: Hosted) -> object:
-        """The object that answers calls to `object_id`."""
+    def target(self, hosted: Hosted) -> object:
+        """The object that answers this peer's calls to what is hosted. Oneway calls may ask in several threads."""
         if hosted.per_call:
             return hosted.bind(self.peer)
-        if object_id not in self._bound:
-            self._bound[object_id] = hosted.bind(self.peer)
-        return self._bound[object_id]
+        if hosted not in self._bound:
+            return self._bound.setdefault(hosted, hosted.bind(self.peer))
+        return self._bound[hosted]
 
 
 class Call:
@@ -72,9 +72,9 @@ class Call:
         request = self._request
         if request.flags & Flag.KEEP_SERIALIZED:
             raise SerializeError("calls with a serialized blob are not supported (send plain arguments)")
-        self._object_id, method, args, kwargs = self._serializer.loads_call(request.data)
+        object_id, method, args, kwargs = self._serializer.loads_call(request.data)
         self._steps = _batch_steps(args) if self._batch else [(method, args, kwargs)]
-        hosted = self._binder.host.get(self._object_id)
+        hosted = self._binder.host.get(object_id)
         if hosted is None:
             raise DaemonError("unknown object")
         self._hosted: Hosted = hosted
@@ -87,7 +87,7 @@ class Call:
             if self._failure is not None:
                 raise self._failure
             results: list[object] = []
-            target = self._binder.target(self._object_id, self._hosted)
+            target = self._binder.target(self._hosted)
             for name, args, kwargs in self._steps:
                 perform = self._resolve(target, name, args, kwargs)
                 try:
@@ -173,4 +173,6 @@ def _batch_steps(calls: object) -> list[tuple[str, Any, Any]]:
 
 
 def _must_wait(result: object) -> bool:
-    return hasattr(result, "add_done_callback") or hasattr(result, "__await__")
+    # Asked of the class: a proxy looks for unknown attributes in the remote object.
+    kind = type(result)
+    return hasattr(kind, "add_done_callback") or hasattr(kind, "__await__")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -24,22 +25,36 @@ class Peer:
     """Results that the peer fetches item by item, by stream id. They end with the session."""
 
 
-class Hosted(Protocol):
+class StraightRoad(Protocol):
+    """A shorter way to answer some requests of one connection, straight from their bytes."""
+
+    def advance(self, data: bytes, out: list[bytes]) -> bytes:
+        """Answer whole requests from the front of `data`, as long as they are of the kind that it knows. The answers
+        are appended to `out`; what is left of `data` is returned.
+        """
+        ...
+
+
+class Hosted(ABC):
     """What an object id of a daemon stands for."""
 
-    inline: bool
+    inline = False
     """The methods never block, so they run where the session runs; others run in a worker thread."""
 
-    per_call: bool
+    per_call = False
     """`bind` anew for each call, not once for a session."""
 
+    @abstractmethod
     def members(self, protocol: int) -> Members:
         """What peers that speak `protocol` may use."""
-        ...
 
+    @abstractmethod
     def bind(self, peer: Peer) -> object:
         """The object that answers the calls of this peer."""
-        ...
+
+    def straight_road(self, peer: Peer, hmac_key: bytes | None) -> StraightRoad | None:
+        """A shorter way for requests to this object; most have none."""
+        return None
 
 
 class Host(Protocol):

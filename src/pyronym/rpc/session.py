@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 from pyronym.errors import DaemonError, ProtocolError, PyroError, SerializeError
 from pyronym.rpc.call import Binder, Call
-from pyronym.rpc.hosting import Address, Host, Peer
+from pyronym.rpc.hosting import Address, Host, Peer, StraightRoad
 from pyronym.rpc.replies import NO_FLAGS, Replies
 from pyronym.settings import Settings
 from pyronym.wire.codec import Decoder
@@ -51,6 +51,8 @@ class ServerSession:
         self._out: list[bytes] = []
         self._state = State.CONNECTING
         self._current: Call | None = None
+        self._hmac_key = hmac_key
+        self._straight: StraightRoad | None = None
         self.peer = Peer(0, local, remote)
         self._binder = Binder(host, self.peer)
 
@@ -64,14 +66,22 @@ class ServerSession:
         """A call is out whose reply must come before any other: what is read now has to wait."""
         return self._current is not None
 
-    def receive_data(self, data: bytes) -> None:
-        """Take bytes from the connection. Ask for `next_call` next."""
+    def receive_data(self, data: bytes) -> bool:
+        """Take bytes from the connection. True: they have been answered already, see `data_to_send`. Otherwise ask for
+        `next_call` next.
+        """
+        if self._straight is not None and self._current is None and not self._decoder.buffered:
+            data = self._straight.advance(data, self._out)
+            if not data:
+                return True
         self._decoder.feed(data)
+        return False
 
     def data_to_send(self) -> bytes:
         """What is to be sent, in one piece; each byte is given once."""
-        data = b"".join(self._out)
-        self._out.clear()
+        out = self._out
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
         return data
 
     def next_call(self) -> Call | None:
@@ -150,11 +160,12 @@ class ServerSession:
             raise ProtocolError("invalid connect data (expected a dict with the keys handshake and object)")
         answer = self._host.validate_handshake(self.peer, data["handshake"])
         if message.protocol == PYRO4 and not message.flags & Flag.METADATA:
-            return answer, NO_FLAGS
+            return answer, NO_FLAGS  # such clients do not say here which object they want
         object_id = data.get("object")
         hosted = self._host.get(object_id) if isinstance(object_id, str) else None
         if hosted is None:
             raise DaemonError("unknown object")
+        self._straight = hosted.straight_road(self.peer, self._hmac_key)
         collect: Callable[[frozenset[str]], object] = sorted if message.protocol == PYRO4 else set
         methods, oneway, attributes = hosted.members(message.protocol)
         meta = {"methods": collect(methods), "oneway": collect(oneway), "attrs": collect(attributes)}

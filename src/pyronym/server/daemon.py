@@ -15,9 +15,10 @@ from pyronym.client.proxy import Proxy, key_bytes, proxies_from_references
 from pyronym.errors import DaemonError, PyroError
 from pyronym.rpc.hosting import Address, Hosted, Peer
 from pyronym.rpc.session import ServerSession
+from pyronym.server.accepting import Acceptor
 from pyronym.server.addresses import family_name, location
 from pyronym.server.hosted import DaemonObject, HostedDaemon
-from pyronym.server.listening import BACKLOG, SocketFile, listen_tcp, listen_unix
+from pyronym.server.listening import SocketFile, listen_tcp, listen_unix
 from pyronym.server.loop import ServerLoop, Watchers
 from pyronym.server.objects import Objects
 from pyronym.server.transport import Clients, Connection
@@ -118,9 +119,7 @@ class Daemon:
             self._new_session,
             lambda peer: self.clientDisconnect(peer),  # it may be replaced later
         )
-        # Nothing in here waits: it makes the loop watch the socket.
-        starting = self._loop.create_server(lambda: Connection(self._clients), sock=self.sock, backlog=BACKLOG)
-        self._server = self._loop.complete(starting)
+        self._acceptor = Acceptor(self._loop, self.sock, lambda: Connection(self._clients))
 
     def _new_session(self, local: Address, remote: Address) -> ServerSession:
         return ServerSession(self._objects, self._settings, hmac_key=self._hmac_key, local=local, remote=remote)
@@ -200,7 +199,7 @@ class Daemon:
         """Called when a client has gone. Runs on the daemon's loop, so it must not wait for anything."""
 
     def _release(self) -> None:
-        """Called once, when the daemon is closed and nothing runs any more that uses it."""
+        """Called once, when the daemon is closed and answers nobody any more: for what a subclass has to give back."""
 
     # Serving
 
@@ -238,7 +237,8 @@ class Daemon:
     def attach(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Let an asyncio loop serve this daemon, the running one if none is given, until the daemon is closed.
 
-        To be called in the thread of that loop.
+        To be called in the thread of that loop. ``async def`` methods of the objects run in that thread too, but on the
+        daemon's own loop: what they await must not belong to the other one.
         """
         if not self._closed:
             self._watchers.add(loop or asyncio.get_running_loop(), self.fileno(), self.events)
@@ -308,7 +308,7 @@ class Daemon:
             self._release()
 
     async def _say_goodbye(self) -> None:
-        self._server.close()
+        self._acceptor.close()
         await self._clients.leave(GOODBYE_SECONDS)
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:

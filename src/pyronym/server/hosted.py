@@ -39,11 +39,8 @@ class Owner(Protocol):
         ...
 
 
-class HostedObject:
+class HostedObject(Hosted):
     """One object for all clients."""
-
-    inline = False
-    per_call = False
 
     def __init__(self, target: object, require_expose: bool) -> None:
         self._target = target
@@ -58,10 +55,8 @@ class HostedObject:
         return self._target
 
 
-class HostedClass:
+class HostedClass(Hosted):
     """A class whose instances are made when they are needed, as its `behavior` says."""
-
-    inline = False
 
     def __init__(self, cls: type, require_expose: bool) -> None:
         mode, creator = getattr(cls, "_pyroInstancing", ("session", None))
@@ -143,11 +138,8 @@ class DaemonObject:
             close()
 
 
-class HostedDaemon:
+class HostedDaemon(Hosted):
     """The daemon itself. Its methods run in threads, because items of streams come from code of users."""
-
-    inline = False
-    per_call = False
 
     def __init__(self, daemon: Owner) -> None:
         self._daemon = daemon

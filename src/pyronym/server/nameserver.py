@@ -53,7 +53,7 @@ class NameServerDaemon(Daemon):
             raise
         try:
             existing = self.nameserver.count()
-            self._host_object(NAMESERVER_NAME, self.nameserver, HostedNameServer(self.nameserver.service))
+            self._host_object(NAMESERVER_NAME, self.nameserver, HostedNameServer(self.nameserver.service, settings))
             self.nameserver.adopt(self.uriFor(NAMESERVER_NAME), OWN_TAGS)
         except BaseException:
             self.close()

@@ -78,6 +78,7 @@ class Clients:
         seconds for that.
         """
         self.leaving = True
+        await asyncio.sleep(0)  # those that were accepted just now come to be known
         for connection in list(self._open):
             connection.finish()
         self._emptied.clear()
@@ -124,8 +125,9 @@ class Connection(asyncio.Protocol):
         """Take bytes, and perform the calls that are complete with them."""
         if self._lingering is not None:
             return
-        self._session.receive_data(data)
-        if self._is_blocked():
+        if self._session.receive_data(data) and self._writable:
+            self._transport.write(self._session.data_to_send())
+        elif self._is_blocked():
             self._paused = True
             self._transport.pause_reading()
         else:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from pyronym.rpc.exposed import Members, exposed_members
-from pyronym.rpc.hosting import Peer
+from pyronym.rpc.hosting import Hosted, Peer
 from pyronym.service import pyro4, pyro5, requests
 from pyronym.service.nameservice import NameService
-from pyronym.wire.message import PYRO4
+from pyronym.service.straight_road import Lookups, StraightRoad, straight_road
+from pyronym.settings import Settings
+from pyronym.wire.message import PYRO4, PYRO5
 
 
-class HostedNameServer:
+class HostedNameServer(Hosted):
     """What the object id `Pyro.NameServer` stands for in a daemon. Answers come straight from memory: inline."""
 
     inline = True
-    per_call = False
 
-    def __init__(self, service: NameService) -> None:
+    def __init__(self, service: NameService, settings: Settings) -> None:
         self._service = service
+        self._settings = settings
+        self._lookups = {protocol: Lookups(service, protocol, settings) for protocol in (PYRO4, PYRO5)}
 
     def members(self, protocol: int) -> Members:
         """The methods of the dialect that goes with `protocol`."""
@@ -25,6 +28,10 @@ class HostedNameServer:
     def bind(self, peer: Peer) -> requests.NameServer:
         """The name server for one client."""
         return _dialect(peer.protocol)(self._service, peer.local)
+
+    def straight_road(self, peer: Peer, hmac_key: bytes | None) -> StraightRoad | None:
+        """The straight road for one client."""
+        return straight_road(self._lookups[peer.protocol], peer.protocol, self._settings, hmac_key)
 
 
 def _dialect(protocol: int) -> type[requests.NameServer]:

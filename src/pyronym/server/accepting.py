@@ -1,0 +1,66 @@
+"""Takes clients from a listening socket and gives each a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from pyronym.server.loop import ServerLoop
+
+ACCEPT_AT_ONCE: Final = 64
+"""Clients that are accepted before the loop looks after those who are connected."""
+
+PAUSE_SECONDS: Final = 1.0
+"""How long no client is accepted after the system had no room for one."""
+
+log = logging.getLogger(__name__)
+
+
+class Acceptor:
+    """Accepts the clients of a listening socket, which belongs to it from here on.
+
+    Not `asyncio.Server`: when the process has no descriptors left, that one logs a traceback for each place in the
+    backlog, again and again.
+    """
+
+    def __init__(self, loop: ServerLoop, sock: socket.socket, new_protocol: Callable[[], asyncio.Protocol]) -> None:
+        self._loop = loop
+        self._sock = sock
+        self._new_protocol = new_protocol
+        self._pause: asyncio.TimerHandle | None = None
+        sock.setblocking(False)
+        self._start()
+
+    def _start(self) -> None:
+        self._loop.add_reader(self._sock, self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPT_AT_ONCE):
+            try:
+                client, _ = self._sock.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as problem:
+                log.error("cannot accept clients, trying again in %g s: %s", PAUSE_SECONDS, problem)
+                self._loop.remove_reader(self._sock)
+                self._pause = self._loop.call_later(PAUSE_SECONDS, self._start)
+                return
+            self._loop.spawn(self._welcome(client))
+
+    async def _welcome(self, client: socket.socket) -> None:
+        try:
+            client.setblocking(False)
+            await self._loop.connect_accepted_socket(self._new_protocol, client)
+        except OSError as problem:  # it has gone already
+            log.debug("a client that was accepted cannot be served: %s", problem)
+            client.close()
+
+    def close(self) -> None:
+        """Stop listening. To be called on the loop."""
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.remove_reader(self._sock)
+        self._sock.close()
