@@ -5,9 +5,10 @@ import threading
 import pytest
 
 from pyronym import URI, Proxy, locateNS, startNS
-from pyronym.errors import NameTakenError, NamingError, StorageError
+from pyronym.errors import BadPatternError, NameTakenError, NamingError, StorageError
 from pyronym.naming import NameServerDaemon
 from pyronym.server.nameserver import serve
+from pyronym.service.requests import MANY_NAMES
 from pyronym.settings import Settings
 from pyronym.uri import NAMESERVER_NAME
 
@@ -138,6 +139,46 @@ def test_two_servers_in_one_process_differ_in_their_settings():
             nameserver.register(name, "PYRO:a@h:1")
         one.shutdown()
         thread.join(WAIT)
+
+
+@pytest.mark.parametrize("protocol", [4, 5])
+def test_with_many_names_what_looks_through_them_leaves_the_loop(running, protocol):
+    uri, daemon, _ = running("127.0.0.1", 0)
+    for number in range(MANY_NAMES + 500):
+        tags = ["rare"] if number % 100 == 0 else None
+        daemon.nameserver.register(f"n{number:05}", f"PYRO:o{number}@h:1", metadata=tags)
+    asked_on = set()
+    everything = daemon.nameserver.service.everything
+    daemon.nameserver.service.everything = lambda: (asked_on.add(threading.current_thread().name), everything())[1]
+    with Proxy(uri, protocol=protocol) as nameserver:
+        assert len(nameserver.list()) == MANY_NAMES + 501
+        assert asked_on == {"pyronym worker"}
+        assert list(nameserver.list(prefix="n0000")) == [f"n0000{digit}" for digit in range(10)]
+        assert next(iter(nameserver.list(regex="n0.*7$", return_metadata=True).values()))[0] == "PYRO:o7@h:1"
+        search = nameserver.list if protocol == 4 else nameserver.yplookup
+        assert len(search(**{"metadata_all" if protocol == 4 else "meta_all": ["rare"]})) == 25
+        batch = nameserver._pyroBatch()
+        batch.count()
+        batch.list(prefix="n00001")
+        batch.list(regex="(")
+        results = batch()
+        assert next(results) == MANY_NAMES + 501
+        assert next(results) == {"n00001": "PYRO:o1@h:1"}
+        with pytest.raises(BadPatternError):
+            next(results)
+        assert nameserver.remove(prefix="n0000") == 10
+        assert nameserver.remove(regex="n") == MANY_NAMES + 490
+        assert nameserver.count() == 1
+
+
+def test_a_large_call_is_read_beside_the_loop(running):
+    uri, _, _ = running("127.0.0.1", 0)
+    tags = [f"tag {number}" for number in range(20_000)]
+    with Proxy(uri) as nameserver:
+        nameserver.register("many tags", "PYRO:o@h:1", metadata=tags)
+        assert nameserver.lookup("many tags", return_metadata=True)[1] == sorted(tags)
+        with pytest.raises(TypeError, match="name must be a str"):
+            nameserver.lookup(tags)
 
 
 class Lines(list):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from typing import Any, Final
 
 from pyronym.errors import DaemonError, ProtocolError, SecurityError, SerializeError
 from pyronym.rpc.exposed import exposed_method, exposed_property
-from pyronym.rpc.hosting import Host, Hosted, Peer
+from pyronym.rpc.hosting import Host, Hosted, LongWork, Peer
 from pyronym.rpc.references import replace_values
 from pyronym.rpc.remote_traceback import traceback_lines
 from pyronym.rpc.replies import NO_FLAGS, Replies
@@ -17,6 +17,12 @@ from pyronym.serializers.classes import BatchFailure, RemoteReference
 from pyronym.serializers.registry import Serializer
 from pyronym.settings import Settings
 from pyronym.wire.message import Flag, Message, MessageType
+
+LARGE_PAYLOAD: Final = 1 << 16
+"""Bytes. Calls that are larger are read in a worker thread."""
+
+IN_WORKER: Final = object()
+"""What `Call.run` yields to be gone on with in a worker thread."""
 
 log = logging.getLogger(__name__)
 
@@ -60,15 +66,21 @@ class Call:
         self._failure: Exception | None = None
         self.reply = b""
         self.fatal = False
-        try:
-            self._decode()
-        except Exception as problem:  # answered in `run`, as if the method had raised it
-            self._failure = problem
-            self.fatal = isinstance(problem, SecurityError)
-        self.inline = self._failure is not None or self._hosted.inline
+        # A payload of 16 MB takes seconds to read, in which the event loop must serve other clients.
+        self._decoded = len(request.data) <= LARGE_PAYLOAD and self._decode()
+        self.inline = self._decoded and (self._failure is not None or self._hosted.inline)
         self.detached = self._oneway and not self.inline
 
-    def _decode(self) -> None:
+    def _decode(self) -> bool:
+        """Find out what is called. What is wrong with that is answered in `run`, as if the method had raised it."""
+        try:
+            self._read()
+        except Exception as problem:
+            self._failure = problem
+            self.fatal = isinstance(problem, SecurityError)
+        return True
+
+    def _read(self) -> None:
         request = self._request
         if request.flags & Flag.KEEP_SERIALIZED:
             raise SerializeError("calls with a serialized blob are not supported (send plain arguments)")
@@ -81,9 +93,12 @@ class Call:
 
     def run(self) -> Generator[Any, Any, None]:
         """Perform the call, as a generator: it yields what must be waited for (a Deferred or an awaitable), and is sent
-        the result or thrown the exception. When it ends, `reply` is there.
+        the result or thrown the exception; or IN_WORKER, to be gone on with in a worker thread. When it ends, `reply`
+        is there.
         """
         try:
+            if not self._decoded:
+                self._decode()
             if self._failure is not None:
                 raise self._failure
             results: list[object] = []
@@ -92,6 +107,9 @@ class Call:
                 perform = self._resolve(target, name, args, kwargs)
                 try:
                     result = perform()
+                    if isinstance(result, LongWork):
+                        yield IN_WORKER
+                        result = result.do()
                     if _must_wait(result):
                         result = yield result
                 except Exception as problem:
@@ -108,7 +126,7 @@ class Call:
 
     def _resolve(self, target: object, name: str, args: Any, kwargs: Any) -> Callable[[], object]:
         require_expose = self._settings.require_expose
-        if not self.inline:
+        if not self._hosted.inline:
             args, kwargs = self._with_proxies(args), self._with_proxies(kwargs)
         if name == "__getattr__" and len(args) == 1 and isinstance(args[0], str):
             found = exposed_property(target, args[0], require_expose)
@@ -127,7 +145,7 @@ class Call:
 
     def _succeed(self, results: list[object]) -> None:
         value = results if self._batch else results[0]
-        if not self.inline:
+        if not self._hosted.inline:
             if isinstance(value, Iterator):
                 self._stream(value)
                 return

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from pyronym.rpc.exposed import Members
 from pyronym.serializers.classes import RemoteReference
+
+T_co = TypeVar("T_co", covariant=True)
 
 Address = tuple[str, int] | str | None
 """(host, port), the path of a Unix socket, or None where a socket has no address."""
@@ -23,6 +25,13 @@ class Peer:
     remote: Address
     streams: dict[str, Iterator[object]] = field(default_factory=dict)
     """Results that the peer fetches item by item, by stream id. They end with the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class LongWork(Generic[T_co]):
+    """A result that takes long to make. Methods of inline objects return it instead; it is made in a worker thread."""
+
+    do: Callable[[], T_co]
 
 
 class StraightRoad(Protocol):

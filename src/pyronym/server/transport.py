@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from pyronym.errors import PyroError
-from pyronym.rpc.call import Call
+from pyronym.rpc.call import IN_WORKER, Call
 from pyronym.rpc.hosting import Address, Deferred, Peer
 from pyronym.rpc.session import ServerSession
 from pyronym.server.addresses import plain_address
@@ -250,6 +250,9 @@ class Connection(asyncio.Protocol):
 
     def _wait(self, call: Call, steps: Steps, waited: Any) -> None:
         """Go on with a call when what it waits for is there."""
+        if waited is IN_WORKER:
+            self._employ(call, steps)
+            return
         loop = self._clients.loop
         if not hasattr(waited, "add_done_callback"):
             waited = loop.spawn(_completed(waited))

@@ -8,8 +8,10 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from pyronym.rpc.exposed import expose
+from pyronym.rpc.hosting import LongWork
 from pyronym.service import pyro4
-from pyronym.service.nameservice import NameService, Outcome
+from pyronym.service.nameservice import NameService
+from pyronym.service.requests import Answer
 from pyronym.storage.base import Storage
 from pyronym.storage.mapping import storage_behind
 from pyronym.storage.memory import MemoryStorage
@@ -87,7 +89,7 @@ class NameServer:
         At most one filter (else ValueError): names with exactly this prefix; names that match a regular expression from
         their beginning (BadPatternError if it is none); records with all, or with any, of some tags.
         """
-        return self._requests.list(prefix, regex, metadata_all, metadata_any, return_metadata)
+        return _wait(self._requests.list(prefix, regex, metadata_all, metadata_any, return_metadata))
 
     @expose
     def ping(self) -> None:
@@ -95,5 +97,6 @@ class NameServer:
         self._requests.ping()
 
 
-def _wait(outcome: Outcome[T]) -> T:
+def _wait(answer: Answer[T]) -> T:
+    outcome = answer.do() if isinstance(answer, LongWork) else answer
     return outcome.result() if isinstance(outcome, Future) else outcome

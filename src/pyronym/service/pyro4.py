@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from pyronym.rpc.exposed import expose
 from pyronym.service import requests
 from pyronym.service.arguments import checked_name, checked_pattern, checked_prefix, checked_tags
-from pyronym.service.nameservice import Outcome
 from pyronym.service.own_record import PYRO5_CLASS_TAG
+from pyronym.service.requests import Answer
 from pyronym.uri import NAMESERVER_NAME
 
 
@@ -26,7 +27,7 @@ class NameServer(requests.NameServer):
         metadata_all: Iterable[str] | None = None,
         metadata_any: Iterable[str] | None = None,
         return_metadata: bool = False,
-    ) -> dict[str, object]:
+    ) -> Answer[dict[str, object]]:
         """Records as a dict of name -> URI text, or with `return_metadata` name -> (URI text, tags).
 
         At most one filter: names with a prefix, names that match a regular expression from their beginning, records
@@ -37,19 +38,19 @@ class NameServer(requests.NameServer):
             raise ValueError("you can only filter on one thing at a time")
         service = self._service
         if prefix:
-            records = service.with_prefix(checked_prefix(prefix))
+            find = partial(service.with_prefix, checked_prefix(prefix))
         elif regex:
-            records = service.matching(checked_pattern(regex))
+            find = partial(service.matching, checked_pattern(regex))
         elif metadata_all:
-            records = service.with_all(checked_tags(metadata_all, "metadata_all"))
+            find = partial(service.with_all, checked_tags(metadata_all, "metadata_all"))
         elif metadata_any:
-            records = service.with_any(checked_tags(metadata_any, "metadata_any"))
+            find = partial(service.with_any, checked_tags(metadata_any, "metadata_any"))
         else:
-            records = service.everything()
-        return self._listing(records, return_metadata)
+            find = partial(service.everything)
+        return self._listing(find, return_metadata)
 
     @expose
-    def remove(self, name: str | None = None, prefix: str | None = None, regex: str | None = None) -> Outcome[int]:
+    def remove(self, name: str | None = None, prefix: str | None = None, regex: str | None = None) -> Answer[int]:
         """Remove the record `name`; if there is none, all with a prefix, or all whose names match a regular expression
         from their beginning. The number of records removed; the name server itself always stays.
         """

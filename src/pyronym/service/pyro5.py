@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from pyronym.rpc.exposed import expose
 from pyronym.service import requests
 from pyronym.service.arguments import checked_name, checked_pattern, checked_prefix, checked_tags
-from pyronym.service.nameservice import Outcome
 from pyronym.service.own_record import PYRO4_CLASS_TAG
+from pyronym.service.requests import Answer
 from pyronym.uri import NAMESERVER_NAME
 
 
@@ -21,7 +22,7 @@ class NameServer(requests.NameServer):
     @expose
     def list(
         self, prefix: str | None = None, regex: str | None = None, return_metadata: bool = False
-    ) -> dict[str, object]:
+    ) -> Answer[dict[str, object]]:
         """Records as a dict of name -> URI text, or with `return_metadata` name -> (URI text, tags).
 
         At most one filter: names with a prefix, or names that match a regular expression from their beginning.
@@ -30,12 +31,12 @@ class NameServer(requests.NameServer):
         if prefix and regex:
             raise ValueError("you can only filter on one thing at a time")
         if prefix:
-            records = self._service.with_prefix(checked_prefix(prefix))
+            find = partial(self._service.with_prefix, checked_prefix(prefix))
         elif regex:
-            records = self._service.matching(checked_pattern(regex))
+            find = partial(self._service.matching, checked_pattern(regex))
         else:
-            records = self._service.everything()
-        return self._listing(records, return_metadata)
+            find = partial(self._service.everything)
+        return self._listing(find, return_metadata)
 
     @expose
     def yplookup(
@@ -43,18 +44,20 @@ class NameServer(requests.NameServer):
         meta_all: Iterable[str] | None = None,
         meta_any: Iterable[str] | None = None,
         return_metadata: bool = True,
-    ) -> dict[str, object]:
+    ) -> Answer[dict[str, object]]:
         """Records that have all, or any, of some tags; none at all if no tags are given. ValueError if both are."""
         if meta_all and meta_any:
             raise ValueError("you can't use meta_all or meta_any at the same time")
         if meta_all:
-            return self._listing(self._service.with_all(checked_tags(meta_all, "metadata_all")), return_metadata)
+            tags = checked_tags(meta_all, "metadata_all")
+            return self._listing(partial(self._service.with_all, tags), return_metadata)
         if meta_any:
-            return self._listing(self._service.with_any(checked_tags(meta_any, "metadata_any")), return_metadata)
+            tags = checked_tags(meta_any, "metadata_any")
+            return self._listing(partial(self._service.with_any, tags), return_metadata)
         return {}
 
     @expose
-    def remove(self, name: str | None = None, prefix: str | None = None, regex: str | None = None) -> Outcome[int]:
+    def remove(self, name: str | None = None, prefix: str | None = None, regex: str | None = None) -> Answer[int]:
         """Remove the record `name`, or without a name all with a prefix, or all whose names match a regular expression
         from their beginning. The number of records removed; the name server itself always stays.
         """

@@ -8,15 +8,24 @@ that is done when the change is durable.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final, TypeAlias, TypeVar
 
 from pyronym.directory.record import Record
 from pyronym.errors import UnknownNameError
 from pyronym.rpc.exposed import expose
-from pyronym.rpc.hosting import Address
+from pyronym.rpc.hosting import Address, LongWork
 from pyronym.service.arguments import checked_name, checked_pattern, checked_prefix, checked_uri, storable
 from pyronym.service.nameservice import NameService, Outcome
 from pyronym.service.own_record import seen_by
 from pyronym.uri import URI
+
+T = TypeVar("T")
+Answer: TypeAlias = Outcome[T] | LongWork[T] | LongWork[Outcome[T]]
+
+MANY_NAMES: Final = 2000
+"""With more names, whatever looks through them is done in a worker thread: to list 200,000 names takes a second, in
+which others want to be served. A hop to a worker and back takes 0.1 milliseconds."""
 
 
 class NameServer:
@@ -69,12 +78,16 @@ class NameServer:
         """Replace the tags of a record. UnknownNameError if there is none."""
         return self._service.set_metadata(checked_name(name), self._given_tags(metadata))
 
-    def _remove_many(self, prefix: str | None, regex: str | None) -> Outcome[int]:
+    def _remove_many(self, prefix: str | None, regex: str | None) -> Answer[int]:
         if prefix:
-            return self._service.remove_prefix(checked_prefix(prefix))
+            return self._bounded(partial(self._service.remove_prefix, checked_prefix(prefix)))
         if regex:
-            return self._service.remove_matching(checked_pattern(regex))
+            return self._bounded(partial(self._service.remove_matching, checked_pattern(regex)))
         return 0
+
+    def _bounded(self, work: Callable[[], T]) -> T | LongWork[T]:
+        """The result of `work`, or the work itself where there are so many names that it may take long."""
+        return work() if self._service.count() <= MANY_NAMES else LongWork(work)
 
     def _given_tags(self, metadata: Iterable[str] | None) -> frozenset[str]:
         """The tags of a registration. What stands for none differs between the dialects."""
@@ -83,10 +96,13 @@ class NameServer:
     def _view(self, record: Record) -> Record:
         return seen_by(record, self._local, self.foreign_tag)
 
-    def _listing(self, records: Iterable[Record], return_metadata: bool) -> dict[str, object]:
+    def _listing(self, find: Callable[[], Iterable[Record]], return_metadata: bool) -> Answer[dict[str, object]]:
         """Records as they are listed: name -> URI text, or name -> (URI text, tags)."""
-        if return_metadata:
-            return {
-                record.name: (record.uri, self.collect_tags(record.metadata)) for record in map(self._view, records)
-            }
-        return {record.name: record.uri for record in map(self._view, records)}
+
+        def listing() -> dict[str, object]:
+            records = map(self._view, find())
+            if return_metadata:
+                return {record.name: (record.uri, self.collect_tags(record.metadata)) for record in records}
+            return {record.name: record.uri for record in records}
+
+        return self._bounded(listing)
