@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import resource
 import signal
 from collections.abc import Sequence
 
@@ -10,6 +12,8 @@ import click
 from pyronym.cli.running import hmac_key, log_as_environment_says, run
 from pyronym.server.nameserver import serve as serve_until_stopped
 from pyronym.server.nameserver import startNS
+
+log = logging.getLogger(__name__)
 
 PORT = click.IntRange(0, 65535)
 
@@ -50,11 +54,25 @@ def serve(
     """
     log_as_environment_says()
     key = hmac_key(key)
+    _raise_open_file_limit()
     uri, daemon, responder = startNS(host, port, not nobc, bchost, bcport, unixsocket, nathost, natport, storage, key)
     # Said to the system in so many words: a job in the background of a script is started with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: daemon.request_stop())
     serve_until_stopped(uri, daemon, responder, enable_broadcast=not nobc, has_key=key is not None)
+
+
+def _raise_open_file_limit() -> None:
+    """Let the process have as many connections as the system allows. The usual limit is meant for other programs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError) as problem:  # some systems say "unlimited" and mean less
+        log.warning("the limit of %d open files cannot be raised to %d: %s", soft, hard, problem)
+    else:
+        log.info("raised the limit of open files from %d to %d", soft, hard)
 
 
 def main(args: Sequence[str] | None = None) -> None:
