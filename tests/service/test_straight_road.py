@@ -13,7 +13,7 @@ from pyronym.settings import Settings
 from pyronym.uri import URI
 from pyronym.wire.codec import Decoder, encode
 from pyronym.wire.message import PYRO4, PYRO5, Flag, Message, MessageType
-from pyronym.wire.straight import Pyro4Plain, Pyro5Plain
+from pyronym.wire.straight import Pyro4Road, Pyro5Road
 
 LIMIT = 1 << 20
 KEY = b"a shared secret"
@@ -237,5 +237,17 @@ def test_damaged_requests_are_answered_alike(damaged):
 
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_messages_are_nothing_to_it(data):
-    for plain in (Pyro4Plain(None), Pyro4Plain(KEY), Pyro5Plain()):
-        assert plain.call(data, 0) is None
+    def find(serializer_id, payload):
+        raise AssertionError("this is no call")
+
+    for road in (Pyro4Road(find), Pyro4Road(find, KEY), Pyro5Road(find)):
+        out = []
+        assert road.advance(data, out) == data
+        assert out == []
+
+
+def test_correlation_ids_are_all_different():
+    out = []
+    road = Pyro4Road(lambda serializer_id, payload: b"answer")
+    assert road.advance(request(PYRO4, "serpent", "count") * 1000, out) == b""
+    assert len({answer[30:46] for answer in out}) == 1000

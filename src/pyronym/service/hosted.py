@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pyronym.rpc.exposed import Members, exposed_members
-from pyronym.rpc.hosting import Hosted, Peer
+from pyronym.rpc.hosting import Hosted, Peer, StraightRoad
 from pyronym.service import pyro4, pyro5, requests
 from pyronym.service.nameservice import NameService
-from pyronym.service.straight_road import Lookups, StraightRoad, straight_road
+from pyronym.service.straight_road import Lookups, straight_road
 from pyronym.settings import Settings
 from pyronym.wire.message import PYRO4, PYRO5
 

@@ -9,14 +9,17 @@ general road, which answers the same: ``tests/service/test_straight_road.py`` co
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, TypeVar
 
 from pyronym.serializers.registry import Serializer, serializer_by_name, serializer_id
 from pyronym.service.nameservice import NameService
 from pyronym.settings import Settings
 from pyronym.uri import NAMESERVER_NAME, URI
 from pyronym.wire.message import PYRO4
-from pyronym.wire.straight import PlainCall, Pyro4Plain, Pyro5Plain
+from pyronym.wire.straight import Pyro4Road, Pyro5Road
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 _NAME: Final = rb"(?P<name>[ !#-&(-\[\]-~]{1,255})"
 """Printable ASCII without quotes and backslashes: the same bytes in every format."""
@@ -38,7 +41,7 @@ _PATTERNS: Final = {
 }
 
 _MAX_REMEMBERED: Final = 10_000
-"""URIs whose form is remembered for one serializer; when there are more, it starts again with none."""
+"""Requests, and URIs, whose form is remembered for one serializer; when there are more, it starts again with none."""
 
 _MIN_LIMIT: Final = 1 << 16
 """Bytes. With a smaller message limit each size would have to be checked."""
@@ -55,45 +58,50 @@ class Lookups:
             if name in settings.serializers_accepted
         }
 
-    def answer(self, call: PlainCall, buffer: bytes) -> bytes | None:
-        """The payload of the answer to a call in `buffer`; None where the general road has to find it."""
-        form = self._forms.get(call.serializer_id)
+    def find(self, serializer_id: int, payload: bytes) -> bytes | None:
+        """The payload of the answer; None where the general road has to find it."""
+        form = self._forms.get(serializer_id)
         if form is None:
             return None
-        name = form.name_in(buffer, call.start, call.end)
-        if name is None or name == NAMESERVER_NAME:  # whose address depends on who asks
+        name = form.names.get(payload) or form.recognise(payload)
+        record = self._get(name) if name else None
+        if record is None:
             return None
-        record = self._get(name)
-        return None if record is None else form.of_uri(record.uri)
+        return form.answers.get(record.uri) or form.answer(record.uri)
 
 
 class _Form:
-    """One serializer's form of a lookup and of its answer."""
+    """One serializer's form of a lookup and of its answer, and what was seen of both lately."""
 
     def __init__(self, pattern: re.Pattern[bytes], serializer: Serializer) -> None:
+        self.names: dict[bytes, str] = {}
+        self.answers: dict[str, bytes] = {}
         self._match = pattern.fullmatch
         self._has_length = "length" in pattern.groupindex
         self._dumps = serializer.dumps
-        self._remembered: dict[str, bytes] = {}
 
-    def name_in(self, buffer: bytes, start: int, end: int) -> str | None:
-        """The name that is looked up in this part of the buffer, if it is such a lookup."""
-        match = self._match(buffer, start, end)
-        if match is None:
+    def recognise(self, payload: bytes) -> str | None:
+        """The name that is looked up, if this is such a lookup. (To remember it saves 0.4 microseconds.)"""
+        match = self._match(payload)
+        if match is None or (self._has_length and not _announces(match, len(match["name"]))):
             return None
-        name = match["name"]
-        if self._has_length and not _announces(match, len(name)):
+        name = match["name"].decode("ascii")
+        if name == NAMESERVER_NAME:  # whose address depends on who asks
             return None
-        return name.decode("ascii")
+        _remember(self.names, payload, name)
+        return name
 
-    def of_uri(self, uri: str) -> bytes:
+    def answer(self, uri: str) -> bytes:
         """A URI as the payload of an answer."""
-        known = self._remembered.get(uri)
-        if known is None:
-            if len(self._remembered) >= _MAX_REMEMBERED:
-                self._remembered.clear()
-            known = self._remembered[uri] = self._dumps(URI(uri))
-        return known
+        payload = self._dumps(URI(uri))
+        _remember(self.answers, uri, payload)
+        return payload
+
+
+def _remember(known: dict[K, V], key: K, value: V) -> None:
+    if len(known) >= _MAX_REMEMBERED:
+        known.clear()
+    known[key] = value
 
 
 def _announces(match: re.Match[bytes], length: int) -> bool:
@@ -104,31 +112,10 @@ def _announces(match: re.Match[bytes], length: int) -> bool:
     return match["short"][0] & 0x1F == length
 
 
-class StraightRoad:
-    """The straight road of one connection."""
-
-    def __init__(self, lookups: Lookups, plain: Pyro4Plain | Pyro5Plain) -> None:
-        self._lookup = lookups.answer
-        self._call = plain.call
-        self._result = plain.result
-
-    def advance(self, data: bytes, out: list[bytes]) -> bytes:
-        """Answer requests from the front of `data` while they are recognised: the answers go to `out`. The rest."""
-        position = 0
-        while position < len(data):
-            call = self._call(data, position)
-            if call is None:
-                break
-            answer = self._lookup(call, data)
-            if answer is None:
-                break
-            out.append(self._result(call, answer))
-            position = call.end
-        return data[position:]
-
-
-def straight_road(lookups: Lookups, protocol: int, settings: Settings, hmac_key: bytes | None) -> StraightRoad | None:
+def straight_road(
+    lookups: Lookups, protocol: int, settings: Settings, hmac_key: bytes | None
+) -> Pyro4Road | Pyro5Road | None:
     """A straight road for a connection that speaks `protocol`; None where the settings do not allow it."""
     if not settings.straight_road or settings.compression or settings.message_limit < _MIN_LIMIT:
         return None
-    return StraightRoad(lookups, Pyro4Plain(hmac_key) if protocol == PYRO4 else Pyro5Plain())
+    return Pyro4Road(lookups.find, hmac_key) if protocol == PYRO4 else Pyro5Road(lookups.find)
