@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import click
 
 from pyronym.cli.running import hmac_key, log_as_environment_says, run
+from pyronym.server.fast_loop import HAS_UVLOOP, fastest_loop
+from pyronym.server.nameserver import NameServerDaemon, with_responder
 from pyronym.server.nameserver import serve as serve_until_stopped
-from pyronym.server.nameserver import startNS
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,10 @@ def serve(
     log_as_environment_says()
     key = hmac_key(key)
     _raise_open_file_limit()
-    uri, daemon, responder = startNS(host, port, not nobc, bchost, bcport, unixsocket, nathost, natport, storage, key)
+    loop = fastest_loop()
+    log.info("serving on %s", "uvloop" if HAS_UVLOOP else "asyncio (uvloop is not installed)")
+    daemon = NameServerDaemon(host, port, unixsocket, nathost, natport, storage, loop=loop)
+    uri, daemon, responder = with_responder(daemon, not nobc, bchost, bcport, key)
     # Said to the system in so many words: a job in the background of a script is started with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: daemon.request_stop())

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from pyronym.server.loop import ServerLoop
+from pyronym.server.loop import LoopBase
 
 ACCEPT_AT_ONCE: Final = 64
 """Clients that are accepted before the loop looks after those who are connected."""
@@ -26,7 +26,7 @@ class Acceptor:
     backlog, again and again.
     """
 
-    def __init__(self, loop: ServerLoop, sock: socket.socket, new_protocol: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, loop: LoopBase, sock: socket.socket, new_protocol: Callable[[], asyncio.Protocol]) -> None:
         self._loop = loop
         self._sock = sock
         self._new_protocol = new_protocol

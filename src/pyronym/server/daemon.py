@@ -19,7 +19,7 @@ from pyronym.server.accepting import Acceptor
 from pyronym.server.addresses import family_name, location
 from pyronym.server.hosted import DaemonObject, HostedDaemon
 from pyronym.server.listening import SocketFile, listen_tcp, listen_unix
-from pyronym.server.loop import ServerLoop, Watchers
+from pyronym.server.loop import LoopBase, ServerLoop, Watchers
 from pyronym.server.objects import Objects
 from pyronym.server.transport import Clients, Connection
 from pyronym.server.workers import Workers
@@ -49,7 +49,8 @@ class Daemon:
     Listens on (`host`, `port`), or on `unixsocket`: an empty host means all interfaces, port 0 any that is free. `host`
     and the NAT address come from the settings when they are None, the settings from `pyronym.config`. `nathost` and
     `natport` are the address that URIs give to clients beyond a NAT; `natport` 0 is the port that is listened on.
-    With an `hmac_key`, Pyro4 clients must have the same.
+    With an `hmac_key`, Pyro4 clients must have the same. `loop` is the asyncio loop that serves, and belongs to the
+    daemon from here on; by default one that can be served in each of the ways below.
 
     It listens from here on, and answers as soon as it is served in one of these ways, by one thread at a time::
 
@@ -75,6 +76,7 @@ class Daemon:
         *,
         settings: Settings | None = None,
         hmac_key: str | bytes | None = None,
+        loop: LoopBase | None = None,
     ) -> None:
         self._settings = settings = settings or config.settings
         nathost = nathost or settings.nathost
@@ -91,7 +93,7 @@ class Daemon:
         self._driver: int | None = None
         self._closing = False
         self._closed = False
-        self._loop = ServerLoop()
+        self._loop = loop or ServerLoop()
         try:
             self._listen(settings.host if host is None else str(host), port, unixsocket)
         except BaseException:

@@ -42,15 +42,63 @@ class _Selector(selectors.DefaultSelector):
         return super().select(timeout)
 
 
-class ServerLoop(asyncio.SelectorEventLoop):
+class LoopBase(asyncio.AbstractEventLoop):
+    """What a daemon needs of its loop, whatever that is made on."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self._interrupted = False
+        self._spawned: set[asyncio.Task[Any]] = set()
+
+    def fileno(self) -> int:
+        """The descriptor that is readable when a turn is due; -1 when the loop is closed."""
+        raise NotImplementedError
+
+    def serve(self, condition: Callable[[], object] | None, pause: float) -> None:
+        """Run until `interrupt` is called, or was called before, or `condition` gives something false.
+
+        That is asked before each wait for I/O, and a wait then takes no longer than `pause` seconds.
+        """
+        raise NotImplementedError
+
+    def turn(self) -> None:
+        """Run until there is nothing left to do, or for TURN_SECONDS."""
+        raise NotImplementedError
+
+    def complete(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run until `coroutine` is done."""
+        with apart():
+            return self.run_until_complete(coroutine)
+
+    def interrupt(self) -> None:
+        """End `serve`, or the next one at its start. From any thread, and from signal handlers."""
+        self._interrupted = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Make the descriptor readable, so that whoever drives the loop comes by. From any thread."""
+        self.post(_do_nothing)
+
+    def post(self, function: Callable[..., object], *args: object) -> None:
+        """Have the loop call `function`; does nothing when the loop is closed. From any thread."""
+        with suppress(RuntimeError):
+            self.call_soon_threadsafe(function, *args)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """A task that lives until it is done. (asyncio leaves those that nobody holds to the garbage collector.)"""
+        task = self.create_task(coroutine)
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
+        return task
+
+
+class ServerLoop(LoopBase, asyncio.SelectorEventLoop):
     """The loop of one daemon. It may be made, driven and closed in different threads, in one at a time."""
 
     def __init__(self) -> None:
         self._waiting = _Selector()
         super().__init__(self._waiting)
         self._alarm = _Alarm(self.wake)
-        self._interrupted = False
-        self._spawned: set[asyncio.Task[Any]] = set()
 
     def fileno(self) -> int:
         """The descriptor that is readable when a turn is due; -1 when the loop is closed."""
@@ -92,39 +140,13 @@ class ServerLoop(asyncio.SelectorEventLoop):
 
         self._run(wait)
 
-    def complete(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run until `coroutine` is done."""
-        with _apart():
-            return self.run_until_complete(coroutine)
-
     def _run(self, strategy: Callable[[float | None], Found]) -> None:
         self._waiting.strategy = strategy
         try:
-            with _apart():
+            with apart():
                 self.run_forever()
         finally:
             self._waiting.strategy = None
-
-    def interrupt(self) -> None:
-        """End `serve`, or the next one at its start. From any thread, and from signal handlers."""
-        self._interrupted = True
-        self.wake()
-
-    def wake(self) -> None:
-        """Make the descriptor readable, so that whoever drives the loop comes by. From any thread."""
-        self.post(_do_nothing)
-
-    def post(self, function: Callable[..., object], *args: object) -> None:
-        """Have the loop call `function`; does nothing when the loop is closed. From any thread."""
-        with suppress(RuntimeError):
-            self.call_soon_threadsafe(function, *args)
-
-    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """A task that lives until it is done. (asyncio leaves those that nobody holds to the garbage collector.)"""
-        task = self.create_task(coroutine)
-        self._spawned.add(task)
-        task.add_done_callback(self._spawned.discard)
-        return task
 
     def close(self) -> None:
         """Give back what the loop has. It must not be running."""
@@ -197,7 +219,7 @@ class _Alarm:
 
 
 @contextmanager
-def _apart() -> Iterator[None]:
+def apart() -> Iterator[None]:
     """Step out of the asyncio loop and task that may be running in this thread, so that another loop can run inside."""
     outer = asyncio._get_running_loop()
     task = tasks.current_task(outer) if outer is not None else None

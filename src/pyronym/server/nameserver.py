@@ -9,6 +9,7 @@ from typing import TextIO
 
 from pyronym.server.broadcast import BroadcastServer
 from pyronym.server.daemon import Daemon
+from pyronym.server.loop import LoopBase
 from pyronym.service.hosted import HostedNameServer
 from pyronym.service.local import NameServer
 from pyronym.service.own_record import OWN_TAGS
@@ -36,6 +37,7 @@ class NameServerDaemon(Daemon):
         storage: str | None = None,
         *,
         settings: Settings | None = None,
+        loop: LoopBase | None = None,
     ) -> None:
         settings = settings or config.settings
         self.nameserver = NameServer(storage_by_name(storage))
@@ -47,6 +49,7 @@ class NameServerDaemon(Daemon):
                 nathost=nathost,
                 natport=natport,
                 settings=settings,
+                loop=loop,
             )
         except BaseException:
             self.nameserver.close()
@@ -84,11 +87,22 @@ def startNS(
     this machine can reach.
     """
     daemon = NameServerDaemon(host, port, unixsocket, nathost=nathost, natport=natport, storage=storage)
+    return with_responder(daemon, enableBroadcast, bchost, bcport, hmac)
+
+
+def with_responder(
+    daemon: NameServerDaemon,
+    enable_broadcast: bool,
+    bchost: str | None,
+    bcport: int | None,
+    hmac_key: bytes | str | None,
+) -> tuple[URI, NameServerDaemon, BroadcastServer | None]:
+    """What `startNS` gives, for a daemon that is there already. If it fails, the daemon is closed."""
     try:
-        daemon._pyroHmacKey = hmac
+        daemon._pyroHmacKey = hmac_key
         uri = daemon.uriFor(NAMESERVER_NAME)
         responder = None
-        if enableBroadcast and _why_no_broadcast(daemon) is None:
+        if enable_broadcast and _why_no_broadcast(daemon) is None:
             # The internal address: those who hear a broadcast are on this side of a NAT.
             responder = BroadcastServer(daemon.uriFor(NAMESERVER_NAME, nat=False), bchost, bcport)
     except BaseException:

@@ -21,7 +21,7 @@ from pyronym.rpc.call import IN_WORKER, Call
 from pyronym.rpc.hosting import Address, Deferred, Peer
 from pyronym.rpc.session import ServerSession
 from pyronym.server.addresses import plain_address
-from pyronym.server.loop import ServerLoop
+from pyronym.server.loop import LoopBase
 from pyronym.server.workers import Workers
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Clients:
 
     def __init__(
         self,
-        loop: ServerLoop,
+        loop: LoopBase,
         workers: Workers,
         new_session: Callable[[Address, Address], ServerSession],
         disconnected: Callable[[Peer], object],
