@@ -50,6 +50,25 @@ def form(value: object) -> object:
     return type(value), repr(value) if isinstance(value, float) else value
 
 
+def depth(value: object) -> int:
+    """How many containers are around the innermost value."""
+    parts: list[object] = []
+    if isinstance(value, dict):
+        parts = [*value, *value.values()]
+    elif isinstance(value, list | tuple | set | frozenset):
+        parts = list(value)
+    return 1 + max(map(depth, parts)) if parts else 0
+
+
+def elements(value: object) -> int:
+    """How many elements all containers have together."""
+    if isinstance(value, dict):
+        return 2 * len(value) + sum(map(elements, value)) + sum(map(elements, value.values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return len(value) + sum(map(elements, value))
+    return 0
+
+
 def without_tuples_and_sets(value: object) -> object:
     """`value` as it is after a way through json or msgpack."""
     if isinstance(value, dict):

@@ -3,7 +3,7 @@
 import pytest
 
 from pyronym.errors import SerializeError
-from pyronym.serializers.incoming import accepted, call_parts
+from pyronym.serializers.incoming import call_parts, with_classes
 from pyronym.uri import URI
 
 
@@ -34,5 +34,5 @@ def test_what_is_wrong_with_a_call_is_told(value, wrong):
 
 def test_classes_are_recreated_where_the_payload_names_any():
     fields = {"__class__": "Pyro4.core.URI", "state": ["PYRO", "o", None, "h", 1]}
-    assert accepted([fields], b"...__class__...") == [URI("PYRO:o@h:1")]
-    assert accepted([fields], b"...") == [fields]
+    assert with_classes([fields], b"...__class__...") == [URI("PYRO:o@h:1")]
+    assert with_classes([fields], b"...") == [fields]

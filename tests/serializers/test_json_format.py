@@ -1,7 +1,7 @@
 """The json serializer."""
 
 import pytest
-from comparing import form, names, without_tuples_and_sets
+from comparing import depth, elements, form, names, without_tuples_and_sets
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,10 +60,25 @@ def test_nesting_is_limited():
         FORMAT.loads(b"[" * (MAX_DEPTH + 2) + b"]" * (MAX_DEPTH + 2))
 
 
+@given(values, st.integers(0, 3), st.integers(0, 20))
+def test_bounds_are_checked_wherever_they_might_be_exceeded(value, max_depth, max_elements):
+    data = FORMAT.dumps(value)
+    value = FORMAT.loads(data)
+    with pytest.MonkeyPatch.context() as patch:
+        checked = []
+        patch.setattr(json_format, "MAX_DEPTH", max_depth)
+        patch.setattr(json_format, "MAX_ELEMENTS", max_elements)
+        patch.setattr(json_format, "_count_elements", lambda _: None)
+        patch.setattr(json_format, "check_bounds", checked.append)
+        FORMAT.loads(data)
+    if depth(value) > max_depth or elements(value) > max_elements:
+        assert len(checked) == 1
+
+
 @pytest.mark.parametrize("element", [b"0", b"[]", b'{"a":0}'])
 def test_too_many_elements_are_refused_before_they_are_built(element, monkeypatch):
     monkeypatch.setattr(json_format, "MAX_ELEMENTS", 200)
-    monkeypatch.setattr("json.loads", lambda text: pytest.fail("they are built"))
+    monkeypatch.setattr(json_format, "_DECODER", None)  # they would be built by it
     with pytest.raises(SerializeError, match="too many elements"):
         FORMAT.loads(b"[" + (element + b",") * 401 + b"0]")
 
@@ -81,6 +96,10 @@ def test_commas_in_a_long_text_are_no_elements(monkeypatch):
 def test_what_is_no_call_is_refused(call):
     with pytest.raises(SerializeError, match=r"^invalid call: "):
         FORMAT.loads_call(FORMAT.dumps(call))
+
+
+def test_white_space_around_a_value_is_allowed():
+    assert FORMAT.loads(b" \t\r\n[1, 2 ]\n ") == [1, 2]
 
 
 def test_keyword_arguments_may_be_null():

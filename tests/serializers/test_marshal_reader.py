@@ -57,9 +57,11 @@ TEXT = b"\xda\x01a"
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (b"", "1 bytes announced, 0 are left"),
+        (b"", "it is cut off"),
         (b"i\x00", "4 bytes announced, 1 are left"),
         (b"NN", "1 bytes after the value"),
+        (b"z", "it is cut off"),
+        (b"z\x02a", "a text of 2 bytes is cut off"),
         (b"s\xff\xff\xff\x7f", "2147483647 bytes announced"),
         (b"s\xff\xff\xff\xff", "-1 bytes announced"),
         (b"[\xff\xff\xff\x7f", "2147483647 elements announced"),
@@ -67,7 +69,7 @@ TEXT = b"\xda\x01a"
         (b"(\xff\xff\xff\x7f", "elements announced"),
         (b"<\xff\xff\xff\x7f", "elements announced"),
         (b")\xff", "255 elements announced"),
-        (b"{N", "1 bytes announced"),
+        (b"{N", "it is cut off"),
         (b"{N0", "type '0' is not plain data"),
         (b"l\xff\xff\xff\x7f", "integer of more than"),
         (b"l\x01\x00\x00\x80", "integer of more than"),
@@ -106,6 +108,14 @@ def test_too_many_elements_are_refused(element, monkeypatch):
     monkeypatch.setattr(marshal_reader, "Budget", lambda: Budget(200))
     with pytest.raises(SerializeError, match="too many elements"):
         read_marshal(b"[\xc9\0\0\0" + TEXT + element * 200)
+
+
+def test_a_dict_with_too_many_elements_is_refused(monkeypatch):
+    monkeypatch.setattr(marshal_reader, "Budget", lambda: Budget(200))
+    pairs = b"".join(b"z\x04%04dN" % number for number in range(101))
+    assert read_marshal(b"{" + pairs[:-7] + b"0")
+    with pytest.raises(SerializeError, match="too many elements"):
+        read_marshal(b"{" + pairs + b"0")
 
 
 def test_billion_laughs_as_a_key_are_refused_before_they_are_hashed():

@@ -5,7 +5,7 @@ import struct
 
 import msgpack
 import pytest
-from comparing import form, names, without_tuples_and_sets
+from comparing import depth, form, names, without_tuples_and_sets
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,16 +93,48 @@ def test_a_broken_extension_is_refused(code, data):
         FORMAT.loads(msgpack.packb(msgpack.ExtType(code, data)))
 
 
-def test_nesting_is_limited():
-    assert FORMAT.loads(b"\x91" * MAX_DEPTH + b"\x90")
+@pytest.mark.parametrize(
+    "opening",
+    [
+        b"\x91",
+        b"\xdc\0\1",
+        b"\xdd\0\0\0\1",
+        b"\x81\xa1a",
+        b"\xde\0\1\xa1a",
+        b"\xdf\0\0\0\1\xa1a",
+    ],
+    ids=repr,
+)
+def test_nesting_is_limited(opening):
+    assert FORMAT.loads(opening * MAX_DEPTH + b"\x90")
     with pytest.raises(SerializeError, match="nested too deep"):
-        FORMAT.loads(b"\x91" * (MAX_DEPTH + 1) + b"\x01")
+        FORMAT.loads(opening * (MAX_DEPTH + 1) + b"\x01")
+
+
+def test_a_map_with_too_many_elements_is_refused(monkeypatch):
+    monkeypatch.setattr(msgpack_format, "MAX_ELEMENTS", 200)
+    monkeypatch.setattr(msgpack_format, "Budget", lambda: Budget(200))
+    with pytest.raises(SerializeError, match="too many elements"):
+        FORMAT.loads(msgpack.packb({f"{number:03}": None for number in range(101)}))
+
+
+@given(values, st.integers(0, 3))
+def test_the_depth_is_checked_wherever_it_might_be_too_large(value, max_depth):
+    data = FORMAT.dumps(value)
+    with pytest.MonkeyPatch.context() as patch:
+        checked = []
+        patch.setattr(msgpack_format, "MAX_DEPTH", max_depth)
+        patch.setattr(msgpack_format, "check_bounds", checked.append)
+        value = FORMAT.loads(data)
+    if depth(value) > max_depth:
+        assert len(checked) == 1
 
 
 @pytest.mark.parametrize("element", [b"\xc0", b"\x90", b"\x80"], ids=["null", "array", "map"])
 def test_too_many_elements_are_refused_while_they_are_built(element, monkeypatch):
     monkeypatch.setattr(msgpack_format, "MAX_ELEMENTS", 200)
     monkeypatch.setattr(msgpack_format, "Budget", lambda: Budget(200))
-    monkeypatch.setattr(msgpack_format, "accepted", lambda *_: pytest.fail("all of them are built"))
+    monkeypatch.setattr(msgpack_format, "check_bounds", lambda *_: pytest.fail("all of them are built"))
+    monkeypatch.setattr(msgpack_format, "with_classes", lambda *_: pytest.fail("all of them are built"))
     with pytest.raises(SerializeError, match="too many elements"):
         FORMAT.loads(b"\xdd" + struct.pack(">I", 300) + element * 300)

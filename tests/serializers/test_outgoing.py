@@ -12,7 +12,7 @@ from comparing import form, plain_data
 from hypothesis import given
 
 from pyronym.errors import SerializeError
-from pyronym.serializers.outgoing import simplified, to_plain
+from pyronym.serializers.outgoing import is_plain, simplified, to_plain
 from pyronym.uri import URI
 from pyronym.wire.message import PYRO4, PYRO5
 
@@ -81,6 +81,28 @@ def test_values_of_well_known_classes_become_plain(value, plain):
 @given(plain_data)
 def test_plain_data_stays_as_it_is(value):
     assert form(to_plain(value, PYRO4)) == form(value)
+
+
+@given(plain_data)
+def test_plain_data_is_recognised_and_not_copied(value):
+    assert is_plain(value)
+    assert to_plain(value, PYRO4) is value
+
+
+ODD = [Colour.RED, Markup("x"), Number(5), Pair(1, 2), collections.OrderedDict(), bytearray(), URI("PYRO:o@h:1"), ...]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_one_other_value_anywhere_is_not_plain(odd):
+    many = list(range(1000))
+    for value in (odd, [*many, odd], {"a": [(many, odd)]}, {1: {"a": odd}, 2: many}):
+        assert not is_plain(value)
+
+
+@pytest.mark.parametrize("odd", [odd for odd in ODD if type(odd).__hash__], ids=repr)
+def test_one_other_key_is_not_plain(odd):
+    for value in ({odd: 1}, {(1, odd): 1}, {odd}, frozenset([1, odd])):
+        assert not is_plain(value)
 
 
 def test_objects_become_dicts_wherever_they_are():

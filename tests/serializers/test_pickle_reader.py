@@ -151,8 +151,8 @@ WRAPPER_EMPTY = b"cPyro4.futures\n_ExceptionWrapper\n)\x81"
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"", "1 bytes announced, 0 are left"),
-        (b"N", "1 bytes announced, 0 are left"),
+        (b"", "it is cut off"),
+        (b"N", "it is cut off"),
         (b".", "nothing is left on the stack"),
         (b"NN.", "more than one value"),
         (b"(N.", "more than one value"),

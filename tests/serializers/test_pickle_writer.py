@@ -66,6 +66,12 @@ def test_every_instruction_belongs_to_protocol_2(value):
     assert (codes[0][0].name, codes[-1][0].name) == ("PROTO", "STOP")
 
 
+@given(plain_data)
+def test_nothing_is_remembered(value):
+    names = {code.name for code, _, _ in pickletools.genops(write_pickle([value, value]))}
+    assert not names & {"BINPUT", "LONG_BINPUT", "MEMOIZE", "BINGET", "LONG_BINGET"}
+
+
 @pytest.mark.parametrize(
     "value", [2**31 - 1, 2**31, -(2**31), -(2**31) - 1, 2**2031, -(2**2040), 2**9000, "\ud800", b""]
 )

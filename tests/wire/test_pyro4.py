@@ -86,6 +86,22 @@ def test_the_correlation_id_is_the_last_annotation_before_the_signature() -> Non
     )
 
 
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [(b"CORR", CORRELATION)],
+        [(b"CORR", CORRELATION), (b"LABX", b"x")],
+        [(b"LABX", b"x"), (b"CORR", CORRELATION)],
+        [(b"CORR", bytes(16)), (b"CORR", CORRELATION)],
+    ],
+    ids=["alone", "first", "last", "twice"],
+)
+def test_the_correlation_id_is_found_wherever_it_stands(chunks: list[tuple[bytes, bytes]]) -> None:
+    (message,) = decode(pyro4_bytes(chunks=b"".join(chunk(PYRO4, name, value) for name, value in chunks)))
+    assert message.correlation == CORRELATION
+    assert message.annotations == {name.decode(): value for name, value in chunks if name != b"CORR"}
+
+
 @pytest.mark.parametrize("size", [0, 15, 17])
 def test_a_correlation_id_that_is_no_uuid_is_refused(size: int) -> None:
     with pytest.raises(ProtocolError, match=f"^annotation CORR holds {size} bytes") as caught:
@@ -175,6 +191,11 @@ def test_a_signed_message_is_refused_where_no_key_is_set(no_key: bytes | None) -
     with pytest.raises(SecurityError, match=NOT_SYMMETRIC + "the message is signed") as caught:
         decode(pyro4_bytes(chunks=signed_chunk(KEY, b"data")), hmac_key=no_key)
     assert caught.value.header == Header(PYRO4, 4, 1, 7)
+
+
+def test_an_unsigned_message_with_a_correlation_id_is_refused_where_a_key_is_set() -> None:
+    with pytest.raises(SecurityError, match=r"^hmac key config not symmetric: a key is set on this side"):
+        decode(pyro4_bytes(chunks=chunk(PYRO4, b"CORR", CORRELATION)), hmac_key=KEY)
 
 
 def test_an_empty_key_signs_nothing() -> None:

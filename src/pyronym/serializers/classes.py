@@ -30,6 +30,8 @@ PEERS: Final = {PYRO4: "Pyro4", PYRO5: "Pyro5"}
 
 EXCEPTION_WRAPPERS: Final = {PYRO4: "Pyro4.futures._ExceptionWrapper", PYRO5: "Pyro5.core._ExceptionWrapper"}
 
+_URI_CLASSES: Final = {protocol: f"{peer}.core.URI" for protocol, peer in PEERS.items()}
+
 _KEY_PREFIX: Final = "b64:"
 _SHOWN: Final = 100
 """Characters of a peer's name for something that are repeated in an error message."""
@@ -74,11 +76,10 @@ def class_dict(value: object, protocol: int) -> dict[str, object]:
 
     Raises SerializeError when it has no attributes that could be written.
     """
-    peer = PEERS[protocol]
     if isinstance(value, URI):
-        return {"__class__": f"{peer}.core.URI", "state": value.__getstate__()}
+        return {"__class__": _URI_CLASSES[protocol], "state": value.__getstate__()}
     if isinstance(value, BaseException):
-        name, args = name_and_args(value, peer)
+        name, args = name_and_args(value, PEERS[protocol])
         return {"__class__": name, "__exception__": True, "args": args, "attributes": travelling_attributes(value)}
     if isinstance(value, BatchFailure):
         return {"__class__": EXCEPTION_WRAPPERS[protocol], "exception": class_dict(value.exception, protocol)}
@@ -152,7 +153,7 @@ def _recreate(fields: Mapping[object, Any]) -> object:
         raise SecurityError(
             f"refused to deserialize types with double underscores in their name: {class_name[:_SHOWN]}"
         )
-    if class_name in ("Pyro4.core.URI", "Pyro5.core.URI"):
+    if class_name in _URI_CLASSES.values():
         return build_uri(fields.get("state"))
     if class_name in ("Pyro4.core.Proxy", "Pyro5.client.Proxy"):
         return _reference_from_dict(fields.get("state"))

@@ -13,12 +13,18 @@ from itertools import islice
 from typing import Final
 
 from pyronym.errors import SerializeError
-from pyronym.serializers.bounds import MAX_ELEMENTS, too_many
-from pyronym.serializers.incoming import CallParts, accepted, call_parts
+from pyronym.serializers.bounds import MAX_DEPTH, MAX_ELEMENTS, check_bounds, too_many
+from pyronym.serializers.incoming import CallParts, call_parts, with_classes
 from pyronym.serializers.outgoing import simplified
 
 # The closing quote is optional, else a text without end would be searched again from each quote in it.
 _TEXT_OR_MARK: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[,\[{]', re.DOTALL)
+
+
+_DECODER: Final = json.JSONDecoder()
+_WHITE_SPACE: Final = " \t\n\r"
+_NO_MARKS: Final = bytes(code for code in range(256) if code not in b"[{,")
+"""All bytes but those that each element of a container has, or the container. (Texts may contain them, too.)"""
 
 
 class JsonFormat:
@@ -38,13 +44,22 @@ class JsonFormat:
 
     def loads(self, data: bytes) -> object:
         """The value in `data`. SerializeError or SecurityError when there is none that may be read."""
-        if len(data) > MAX_ELEMENTS:
+        marks = data.translate(None, _NO_MARKS)
+        most_elements = 2 * len(marks)  # a container has one more than it has commas; keys count, too
+        if most_elements > MAX_ELEMENTS:
             _count_elements(data)
         try:
-            value = json.loads(data.decode("utf-8"))
+            text = data.decode("utf-8").strip(_WHITE_SPACE)
+            value, end = _DECODER.raw_decode(text)
         except (ValueError, RecursionError, MemoryError) as problem:
             raise SerializeError(f"invalid json: {problem}") from problem
-        return accepted(value, data)
+        if end != len(text):
+            raise SerializeError(f"invalid json: {len(text) - end} characters after the value")
+        # Nearly all payloads have too few marks to exceed a limit, and need no walk through the value. It takes longer
+        # than reading it.
+        if most_elements > MAX_ELEMENTS or len(marks) - marks.count(b",") > MAX_DEPTH:
+            check_bounds(value)
+        return with_classes(value, data)
 
     def dumps_call(self, object_id: str, method: str, args: Sequence[object], kwargs: Mapping[str, object]) -> bytes:
         """A call as json."""
@@ -53,9 +68,13 @@ class JsonFormat:
     def loads_call(self, data: bytes) -> CallParts:
         """The call in `data`; errors as in `loads`."""
         call = self.loads(data)
-        if not isinstance(call, dict) or not {"object", "method", "params", "kwargs"} <= call.keys():
-            raise SerializeError("invalid call: expected an object with 'object', 'method', 'params' and 'kwargs'")
-        return call_parts((call["object"], call["method"], call["params"], call["kwargs"]))
+        try:
+            parts = call["object"], call["method"], call["params"], call["kwargs"]  # type: ignore[index]  # is caught
+        except (TypeError, KeyError):
+            raise SerializeError(
+                "invalid call: expected an object with 'object', 'method', 'params' and 'kwargs'"
+            ) from None
+        return call_parts(parts)
 
 
 def _count_elements(data: bytes) -> None:

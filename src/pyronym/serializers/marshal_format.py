@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pyronym.errors import SerializeError
-from pyronym.serializers.incoming import CallParts, accepted, call_parts
+from pyronym.serializers.incoming import CallParts, call_parts, with_classes
 from pyronym.serializers.marshal_reader import read_marshal
 from pyronym.serializers.outgoing import to_plain
 
@@ -31,7 +31,7 @@ class MarshalFormat:
 
     def loads(self, data: bytes) -> object:
         """The value in `data`. SerializeError or SecurityError when there is none that may be read."""
-        return accepted(read_marshal(data), data)
+        return with_classes(read_marshal(data), data)
 
     def dumps_call(self, object_id: str, method: str, args: Sequence[object], kwargs: Mapping[str, object]) -> bytes:
         """A call as marshal data."""

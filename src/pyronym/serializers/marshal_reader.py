@@ -12,12 +12,23 @@ from collections.abc import Callable
 from typing import Final
 
 from pyronym.errors import SerializeError
-from pyronym.serializers.bounds import MAX_DEPTH, MAX_INTEGER_BITS, Budget, make_dict, make_set, too_deep
+from pyronym.serializers.bounds import (
+    MAX_DEPTH,
+    MAX_INTEGER_BITS,
+    Budget,
+    check_bounds,
+    is_leaf,
+    make_dict,
+    make_set,
+    too_deep,
+)
 
 _REMEMBERED: Final = 0x80
 _NULL: Final = ord("0")
 _REFERENCE: Final = ord("r")
 _DIGIT_BITS: Final = 15
+
+_SHORT_TEXTS: Final = b"zZ"
 
 _UNFINISHED: Final = object()
 
@@ -31,13 +42,18 @@ def read_marshal(data: bytes) -> object:
         raise SerializeError(f"invalid marshal data: {problem}") from problem
     if reader.position != len(data):
         raise SerializeError(f"invalid marshal data: {len(data) - reader.position} bytes after the value")
+    if reader.shares_containers:
+        check_bounds(value)
     return value
 
 
 class _Reader:
+    """`shares_containers`: some are referred to, so that the value may be larger and deeper than what was read."""
+
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.position = 0
+        self.shares_containers = False
         self._remembered: list[object] = []
         self._budget = Budget()
 
@@ -49,7 +65,11 @@ class _Reader:
         return self._data[start : self.position]
 
     def byte(self) -> int:
-        return self.take(1)[0]
+        position = self.position
+        if position >= len(self._data):
+            raise SerializeError("invalid marshal data: it is cut off")
+        self.position = position + 1
+        return self._data[position]
 
     def short(self) -> int:
         return int.from_bytes(self.take(2), "little")
@@ -58,42 +78,65 @@ class _Reader:
         return int.from_bytes(self.take(4), "little", signed=True)
 
     def value(self, depth: int) -> object:
-        if depth > MAX_DEPTH:
-            raise too_deep()
-        self._budget.spend(1)
+        """The next value, in a container of the level `depth`."""
         code = self.byte()
-        kind, remembered = code & ~_REMEMBERED, code & _REMEMBERED
-        if kind in _CONSTANTS:
+        kind = code & ~_REMEMBERED
+        if kind in _SHORT_TEXTS:
+            value: object = self._short_text()
+        elif kind in _CONSTANTS:
             return _CONSTANTS[kind]
-        if kind == _REFERENCE:
-            return self._reference()
-        index = len(self._remembered)
-        if remembered:  # the number is taken before the parts of a container get theirs
-            self._remembered.append(_UNFINISHED)
-        if kind in _SCALARS:
-            value = _SCALARS[kind](self)
         elif kind in _CONTAINERS:
-            value = _CONTAINERS[kind](self, depth + 1)
+            return self._container(kind, code != kind, depth + 1)
+        elif kind == _REFERENCE:
+            return self._reference()
+        elif kind in _SCALARS:
+            value = _SCALARS[kind](self)
         else:
             raise SerializeError(f"invalid marshal data: type {chr(kind)!r} is not plain data")
-        if remembered:
-            self._remembered[index] = value
+        if code != kind:
+            self._remembered.append(value)
+        return value
+
+    def _short_text(self) -> str:
+        start = self.position + 1
+        end = start + self.byte()
+        if end > len(self._data):
+            raise SerializeError(f"invalid marshal data: a text of {end - start} bytes is cut off")
+        self.position = end
+        return self._data[start:end].decode("ascii")
+
+    def _container(self, kind: int, remembered: bool, depth: int) -> object:
+        if not remembered:
+            return _CONTAINERS[kind](self, depth)
+        index = len(self._remembered)  # the number is taken before the parts get theirs
+        self._remembered.append(_UNFINISHED)
+        value = self._remembered[index] = _CONTAINERS[kind](self, depth)
         return value
 
     def _reference(self) -> object:
         index = self.long()
         if not 0 <= index < len(self._remembered) or self._remembered[index] is _UNFINISHED:
             raise SerializeError(f"invalid marshal data: a reference to value {index}, which is not complete")
-        return self._remembered[index]
+        value = self._remembered[index]
+        if not is_leaf(value):
+            self.shares_containers = True
+        return value
 
     def parts(self, size: int, depth: int) -> list[object]:
         if not 0 <= size <= len(self._data) - self.position:
             raise SerializeError(f"invalid marshal data: {size} elements announced, more than there can be")
+        self._spend(size, depth)
         return [self.value(depth) for _ in range(size)]
+
+    def _spend(self, elements: int, depth: int) -> None:
+        self._budget.spend(elements)
+        if elements and depth > MAX_DEPTH:
+            raise too_deep()
 
     def read_dict(self, depth: int) -> dict[object, object]:
         pairs: list[tuple[object, object]] = []
         while self._next_code() != _NULL:
+            self._spend(2, depth)
             pairs.append((self.value(depth), self.value(depth)))
         self.byte()
         return make_dict(pairs, self._budget)
@@ -147,8 +190,6 @@ _SCALARS: Final[dict[int, Callable[[_Reader], object]]] = {
     ord("t"): _Reader.text,
     ord("a"): lambda reader: reader.take(reader.long()).decode("ascii"),
     ord("A"): lambda reader: reader.take(reader.long()).decode("ascii"),
-    ord("z"): lambda reader: reader.take(reader.byte()).decode("ascii"),
-    ord("Z"): lambda reader: reader.take(reader.byte()).decode("ascii"),
 }
 
 _CONTAINERS: Final[dict[int, Callable[[_Reader, int], object]]] = {

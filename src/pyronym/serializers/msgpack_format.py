@@ -14,14 +14,17 @@ from typing import Any, Final
 import msgpack
 
 from pyronym.errors import SerializeError
-from pyronym.serializers.bounds import MAX_ELEMENTS, Budget
-from pyronym.serializers.incoming import CallParts, accepted, call_parts
+from pyronym.serializers.bounds import MAX_DEPTH, MAX_ELEMENTS, Budget, check_bounds
+from pyronym.serializers.incoming import CallParts, call_parts, with_classes
 from pyronym.serializers.outgoing import simplified
 
 _COMPLEX: Final = 0x30
 _INTEGER: Final = 0x31
 _DATETIME: Final = 0x32
 _DATE: Final = 0x33
+
+_NO_CONTAINERS: Final = bytes(code for code in range(256) if not (0x80 <= code <= 0x9F or 0xDC <= code <= 0xDF))
+"""All bytes but those with which an array or a map begins."""
 
 
 class MsgpackFormat:
@@ -35,7 +38,7 @@ class MsgpackFormat:
     def dumps(self, value: object) -> bytes:
         """`value` as msgpack. SerializeError when it cannot be written."""
         try:
-            data: bytes = msgpack.packb(value, use_bin_type=True, default=self._replace)
+            data: bytes = msgpack.packb(value, default=self._replace)
         except (TypeError, ValueError, OverflowError, RecursionError) as problem:
             raise SerializeError(f"cannot write msgpack: {problem}") from problem
         return data
@@ -55,15 +58,22 @@ class MsgpackFormat:
 
     def loads(self, data: bytes) -> object:
         """The value in `data`. SerializeError or SecurityError when there is none that may be read."""
-        hooks: dict[str, Callable[[Any], object]] = {}
-        if len(data) > MAX_ELEMENTS:
-            hooks["list_hook"] = hooks["object_hook"] = _counter()
         try:
             # Keys must be text or bytes, as for the stock peers. Others would need the guard of `bounds.Keys`.
-            value = msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=_extension, **hooks)
+            if len(data) <= MAX_ELEMENTS:
+                value = msgpack.unpackb(data, strict_map_key=True, ext_hook=_extension)
+            else:
+                count = _counter()
+                value = msgpack.unpackb(
+                    data, strict_map_key=True, ext_hook=_extension, list_hook=count, object_hook=count
+                )
         except (ValueError, TypeError, RecursionError, MemoryError, msgpack.UnpackException) as problem:
             raise SerializeError(f"invalid msgpack: {problem}") from problem
-        return accepted(value, data)
+        # The elements are few, or have been counted. Nearly all payloads have too few containers to be nested too deep,
+        # and need no walk through the value. It takes longer than reading it.
+        if len(data.translate(None, _NO_CONTAINERS)) > MAX_DEPTH:
+            check_bounds(value)
+        return with_classes(value, data)
 
     def dumps_call(self, object_id: str, method: str, args: Sequence[object], kwargs: Mapping[str, object]) -> bytes:
         """A call as msgpack."""
@@ -79,7 +89,7 @@ def _counter() -> Callable[[Any], object]:
     budget = Budget()
 
     def count(container: Any) -> object:
-        budget.spend(1 + len(container))
+        budget.spend(1 + (2 if type(container) is dict else 1) * len(container))
         return container
 
     return count

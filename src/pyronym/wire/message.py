@@ -15,6 +15,9 @@ CORRELATION_SIZE: Final = 16
 """Bytes of a correlation id: a uuid."""
 
 
+NO_ANNOTATIONS: Final[Mapping[str, bytes]] = MappingProxyType({})
+
+
 class MessageType(IntEnum):
     """The kinds of message. Both protocols use the same numbers."""
 
@@ -62,7 +65,7 @@ class Message(NamedTuple):
     """0 to 65535. An answer repeats that of its request."""
     data: bytes
     """What a serializer wrote. Never compressed."""
-    annotations: Mapping[str, bytes] = MappingProxyType({})
+    annotations: Mapping[str, bytes] = NO_ANNOTATIONS
     """By names of four ASCII characters, without those that the protocol itself uses (HMAC and CORR of Pyro4)."""
     correlation: bytes | None = None
     """16 bytes that a request and its answers have in common, or None."""

@@ -28,7 +28,7 @@ from typing import Final
 
 from pyronym.errors import ProtocolError, SecurityError
 from pyronym.wire.frame import COMPRESSED_BIT, FrameHeader, read_chunks, write_chunks
-from pyronym.wire.message import CORRELATION_SIZE, PYRO4, Message
+from pyronym.wire.message import CORRELATION_SIZE, NO_ANNOTATIONS, PYRO4, Message
 
 PROTOCOL = PYRO4
 START = b"PYRO\x00\x30"
@@ -38,25 +38,29 @@ COMPRESS_LEVEL = -1
 
 _HEADER = Struct("!6sHHHiHHHH")
 _CHUNK_HEAD = Struct("!4sH")
-_CHECKSUM_SEED: Final = 0x34E9
+_CHECKSUM_SEED: Final = 0x34E9 + PROTOCOL
 _FLAGS: Final = 0b1111101
 """The bits of `Flag`, which has Pyro4's numbers."""
 _MAX_ANNOTATIONS: Final = 0xFFFF
 _SIGNATURE: Final = "HMAC"
 _CORRELATION: Final = "CORR"
+_CORRELATION_HEAD: Final = _CHUNK_HEAD.pack(_CORRELATION.encode(), CORRELATION_SIZE)
+_LONE_CORRELATION: Final = len(_CORRELATION_HEAD) + CORRELATION_SIZE
+"""Bytes of annotations that are nothing but a correlation id."""
 
 
-def check_key(hmac_key: bytes | None) -> None:
-    """Any key will do, and none: this protocol carries signatures."""
+def check_key(hmac_key: bytes) -> None:
+    """Any key will do: this protocol carries signatures."""
 
 
-def read_header(buffer: bytearray) -> FrameHeader:
-    """The header at the front of a buffer that holds at least `HEADER_SIZE` bytes and begins with `START`.
+def read_header(buffer: bytes | bytearray, start: int) -> FrameHeader:
+    """The header at `start` in a buffer that holds at least `HEADER_SIZE` bytes from there, which begin with `START`.
 
     Raises ProtocolError when the checksum is wrong.
     """
-    _, kind, flags, sequence, data_length, serializer_id, annotations_length, _, checksum = _HEADER.unpack_from(buffer)
-    expected = _checksum(kind, flags, sequence, data_length, serializer_id, annotations_length)
+    fields = _HEADER.unpack_from(buffer, start)
+    _, kind, flags, sequence, data_length, serializer_id, annotations_length, _, checksum = fields
+    expected = (kind + flags + sequence + data_length + serializer_id + annotations_length + _CHECKSUM_SEED) & 0xFFFF
     if checksum != expected:
         raise ProtocolError(f"header checksum mismatch: {checksum:#06x} (expected {expected:#06x})")
     return FrameHeader(
@@ -71,28 +75,44 @@ def read_header(buffer: bytearray) -> FrameHeader:
     )
 
 
-def read_payload(
-    header: FrameHeader, payload: bytes, hmac_key: bytes | None
-) -> tuple[dict[str, bytes], bytes | None, bytes]:
-    """Annotations, correlation id and data (still compressed, if it was) of a message whose signature is right.
+def read_annotations(
+    buffer: bytes, start: int, header: FrameHeader, data: bytes, hmac_key: bytes | None
+) -> tuple[Mapping[str, bytes], bytes | None]:
+    """Annotations, which are at `start`, and correlation id of a message with `data`, whose signature is right.
 
     Raises SecurityError for a signature that is missing, wrong, or not expected, ProtocolError for broken chunks.
     """
     length = header.annotations_length
-    annotations = read_chunks(payload, length, _CHUNK_HEAD)
-    data = payload[length:]
+    if length == _LONE_CORRELATION and not hmac_key and buffer.startswith(_CORRELATION_HEAD, start):
+        return NO_ANNOTATIONS, buffer[start + len(_CORRELATION_HEAD) : start + length]  # nearly all of stock's answers
+    annotations = read_chunks(buffer, start, length, _CHUNK_HEAD)
     _verify(annotations.pop(_SIGNATURE, None), hmac_key, data, annotations)
     correlation = annotations.pop(_CORRELATION, None)
     if correlation is not None and len(correlation) != CORRELATION_SIZE:
         raise ProtocolError(f"annotation CORR holds {len(correlation)} bytes (expected {CORRELATION_SIZE}, a uuid)")
-    return annotations, correlation, data
+    return annotations, correlation
 
 
-def write_annotations(message: Message, data: bytes, hmac_key: bytes | None) -> bytes:
-    """The annotations, among them the correlation id and the signature for `data` as it will be sent.
+def write_head(message: Message, data: bytes, compressed: bool, hmac_key: bytes | None) -> bytes:
+    """Header and annotations of a message with `data` as it will be sent, among them correlation id and signature.
 
-    Raises ProtocolError when they cannot be written: wrong names, or more than 65,535 bytes.
+    Raises ProtocolError when the annotations cannot be written: wrong names, or more than 65,535 bytes. Raises
+    struct.error when a number does not fit its field.
     """
+    _, kind, serializer_id, flags, sequence, _, annotations, correlation = message
+    if annotations or hmac_key:
+        chunks = _write_annotations(message, data, hmac_key)
+    elif correlation is not None:
+        chunks = _CORRELATION_HEAD + correlation
+    else:
+        chunks = b""
+    flags = flags & _FLAGS | (COMPRESSED_BIT if compressed else 0)
+    size, length = len(data), len(chunks)
+    checksum = (kind + flags + sequence + size + serializer_id + length + _CHECKSUM_SEED) & 0xFFFF
+    return _HEADER.pack(START, kind, flags, sequence, size, serializer_id, length, 0, checksum) + chunks
+
+
+def _write_annotations(message: Message, data: bytes, hmac_key: bytes | None) -> bytes:
     chunks = dict(message.annotations)
     if _SIGNATURE in chunks or _CORRELATION in chunks:
         raise ProtocolError("annotation names HMAC and CORR belong to protocol 48 itself: choose another name")
@@ -106,17 +126,6 @@ def write_annotations(message: Message, data: bytes, hmac_key: bytes | None) -> 
             f"annotations of {length} bytes do not fit protocol 48 (at most {_MAX_ANNOTATIONS}, with 6 for each name)"
         )
     return write_chunks(chunks.items(), _CHUNK_HEAD)
-
-
-def write_header(message: Message, compressed: bool, annotations_length: int, data_length: int) -> bytes:
-    """The header of a message. Raises struct.error when a number does not fit its field."""
-    flags = message.flags & _FLAGS | (COMPRESSED_BIT if compressed else 0)
-    fields = (message.type, flags, message.sequence, data_length, message.serializer_id, annotations_length)
-    return _HEADER.pack(START, *fields, 0, _checksum(*fields))
-
-
-def _checksum(*numbers: int) -> int:
-    return (sum(numbers) + PROTOCOL + _CHECKSUM_SEED) & 0xFFFF
 
 
 def _signature(hmac_key: bytes, data: bytes, chunks: Mapping[str, bytes]) -> bytes:

@@ -21,6 +21,7 @@ A chunk is 4 ASCII characters, its length in 4 bytes, its bytes. There are no si
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from struct import Struct
 from typing import Final
 
@@ -45,20 +46,19 @@ _CORRELATION_BIT: Final = 64
 _NO_CORRELATION: Final = bytes(CORRELATION_SIZE)
 
 
-def check_key(hmac_key: bytes | None) -> None:
-    """Raise SecurityError when a key is set: nothing in this protocol could prove that the peer has it too."""
-    if hmac_key:
-        raise SecurityError(
-            "hmac key config not symmetric: a key is set on this side, but protocol 502 (Pyro5) carries no signatures"
-        )
+def check_key(hmac_key: bytes) -> None:
+    """Raise SecurityError: a key is set, and nothing in this protocol could prove that the peer has it too."""
+    raise SecurityError(
+        "hmac key config not symmetric: a key is set on this side, but protocol 502 (Pyro5) carries no signatures"
+    )
 
 
-def read_header(buffer: bytearray) -> FrameHeader:
-    """The header at the front of a buffer that holds at least `HEADER_SIZE` bytes and begins with `START`.
+def read_header(buffer: bytes | bytearray, start: int) -> FrameHeader:
+    """The header at `start` in a buffer that holds at least `HEADER_SIZE` bytes from there, which begin with `START`.
 
     Raises ProtocolError when the magic number is wrong.
     """
-    fields = _HEADER.unpack_from(buffer)
+    fields = _HEADER.unpack_from(buffer, start)
     _, kind, serializer_id, flags, sequence, data_length, annotations_length, correlation, _, magic = fields
     if magic != _MAGIC:
         raise ProtocolError(f"invalid magic number {magic:#06x} in the header (expected {_MAGIC:#06x})")
@@ -74,39 +74,35 @@ def read_header(buffer: bytearray) -> FrameHeader:
     )
 
 
-def read_payload(
-    header: FrameHeader, payload: bytes, hmac_key: bytes | None
-) -> tuple[dict[str, bytes], bytes | None, bytes]:
-    """Annotations, correlation id and data (still compressed, if it was) of a message.
+def read_annotations(
+    buffer: bytes, start: int, header: FrameHeader, data: bytes, hmac_key: bytes | None
+) -> tuple[Mapping[str, bytes], bytes | None]:
+    """Annotations, which are at `start`, and correlation id of a message. Raises ProtocolError for broken chunks."""
+    return read_chunks(buffer, start, header.annotations_length, _CHUNK_HEAD), header.correlation
 
-    Raises ProtocolError for broken chunks.
+
+def write_head(message: Message, data: bytes, compressed: bool, hmac_key: bytes | None) -> bytes:
+    """Header and annotations of a message with `data` as it will be sent.
+
+    Raises ProtocolError when the annotations cannot be written, struct.error when a number does not fit its field.
     """
-    length = header.annotations_length
-    return read_chunks(payload, length, _CHUNK_HEAD), header.correlation, payload[length:]
-
-
-def write_annotations(message: Message, data: bytes, hmac_key: bytes | None) -> bytes:
-    """The annotations. Raises ProtocolError when they cannot be written."""
-    return write_chunks(message.annotations.items(), _CHUNK_HEAD)
-
-
-def write_header(message: Message, compressed: bool, annotations_length: int, data_length: int) -> bytes:
-    """The header of a message. Raises struct.error when a number does not fit its field."""
-    correlation = message.correlation
-    flags = message.flags & _SAME_FLAGS | message.flags >> 1 & _LOWER_FLAGS
+    _, kind, serializer_id, all_flags, sequence, _, annotations, correlation = message
+    chunks = write_chunks(annotations.items(), _CHUNK_HEAD) if annotations else b""
+    flags = all_flags & _SAME_FLAGS | all_flags >> 1 & _LOWER_FLAGS
     if compressed:
         flags |= COMPRESSED_BIT
     if correlation is not None:
         flags |= _CORRELATION_BIT
-    return _HEADER.pack(
+    header = _HEADER.pack(
         START,
-        message.type,
-        message.serializer_id,
+        kind,
+        serializer_id,
         flags,
-        message.sequence,
-        data_length,
-        annotations_length,
+        sequence,
+        len(data),
+        len(chunks),
         correlation or _NO_CORRELATION,
         0,
         _MAGIC,
     )
+    return header + chunks
