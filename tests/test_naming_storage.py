@@ -219,3 +219,12 @@ def test_a_database_in_memory_is_refused_as_by_stock_pyro4():
 def test_the_file_is_an_attribute(kind, file):
     storage = kind(file)
     assert getattr(storage, {SqlStorage: "dbfile", DbmStorage: "dbmfile"}[kind]) == file
+
+
+def test_a_name_server_has_an_sqlite_file_for_itself_but_mappings_can_be_used(file):
+    with closing(SqlStorage(file)) as storage, closing(SqlStorage(file)) as other:
+        assert storage.store
+        other["a"] = "PYRO:a@h:1", ["x"]
+        assert storage["a"] == ("PYRO:a@h:1", {"x"})
+        with pytest.raises(StorageError, match="another name server is using it"):
+            other.store  # noqa: B018  # to ask is to open

@@ -33,8 +33,9 @@ class _FileStorage(StoreMapping):
     they hand the file to others. Once a name server asked for the `store`, that one has the file, until `close`.
     """
 
-    def __init__(self, open_store: Callable[[], _Store]) -> None:
+    def __init__(self, open_store: Callable[[bool], _Store]) -> None:
         self._open_store = open_store
+        """Its argument: whether it is for a name server, which shares the file with no other one."""
         self._lock = threading.Lock()
         self._store: _Store | None = None
         self._closed = False
@@ -46,7 +47,7 @@ class _FileStorage(StoreMapping):
         """The storage behind the mapping, which keeps the file open from here on."""
         with self._lock:
             if self._store is None:
-                self._store = self._open()
+                self._store = self._open(for_server=True)
             return self._store
 
     def close(self) -> None:
@@ -63,13 +64,13 @@ class _FileStorage(StoreMapping):
             if self._store is not None:
                 yield self._store
                 return
-            with closing(self._open()) as store:
+            with closing(self._open(for_server=False)) as store:
                 yield store
 
-    def _open(self) -> _Store:
+    def _open(self, for_server: bool) -> _Store:
         if self._closed:
             raise StorageError("cannot use this storage: it is closed; make another one")
-        return self._open_store()
+        return self._open_store(for_server)
 
     def __getitem__(self, name: str) -> tuple[str, set[str]]:
         with self._using() as store:
@@ -157,7 +158,7 @@ class SqlStorage(_FileStorage):
 
     def __init__(self, dbfile: str | os.PathLike[str]) -> None:
         self.dbfile = dbfile
-        super().__init__(lambda: SqliteStore(dbfile))
+        super().__init__(lambda for_server: SqliteStore(dbfile, alone=for_server))
 
 
 class DbmStorage(_FileStorage):
@@ -170,7 +171,7 @@ class DbmStorage(_FileStorage):
 
     def __init__(self, dbmfile: str | os.PathLike[str]) -> None:
         self.dbmfile = dbmfile
-        super().__init__(lambda: DbmStore(dbmfile))
+        super().__init__(lambda _: DbmStore(dbmfile))
 
 
 def _existing(store: _Store, name: object) -> Record:

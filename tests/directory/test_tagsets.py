@@ -37,3 +37,13 @@ def test_a_text_stays_shared_while_another_set_has_it():
     sets.drop(frozenset({"class:Camera", "2"}))
     again = sets.take(frozenset({text("class:Camera"), "3"}))
     assert {id(tag) for tag in kept} & {id(tag) for tag in again}
+
+
+def test_a_set_is_found_only_while_it_is_in_use():
+    sets = TagSets()
+    tags = frozenset({text("ab")})
+    assert sets.find(tags) is tags
+    shared = sets.take(frozenset({text("ab")}))
+    assert sets.find(tags) is shared
+    sets.drop(shared)
+    assert sets.find(tags) is tags

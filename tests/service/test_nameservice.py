@@ -1,5 +1,7 @@
 """The name server itself: staged changes, storages that fail, storages that are slow."""
 
+import gc
+import queue
 import threading
 
 import pytest
@@ -8,6 +10,8 @@ from pyronym.directory.record import Record
 from pyronym.errors import NameTakenError, StorageError, UnknownNameError
 from pyronym.service.arguments import checked_pattern
 from pyronym.service.nameservice import NameService
+from pyronym.storage.mapping import MappingStore
+from pyronym.storage.memory import MemoryStorage
 from pyronym.uri import NAMESERVER_NAME
 
 NO_TAGS = frozenset()
@@ -168,3 +172,105 @@ def test_close_finishes_what_is_on_its_way(storage):
     service.close()
     assert all(outcome.done() for outcome in outcomes)
     assert sum(map(len, storage.commits)) == 50
+
+
+def test_what_became_durable_together_is_delivered_in_one_call_in_order(service, storage):
+    delivered = queue.SimpleQueue()
+    service.deliver = delivered.put
+    called = []
+    first = service.register("a", uri(1), NO_TAGS)
+    assert storage.arrived.acquire(timeout=WAIT)
+    outcomes = [first, *(service.register(f"b{number}", uri(number), NO_TAGS) for number in range(20))]
+    for outcome in outcomes:
+        outcome.add_done_callback(called.append)
+    storage.open_for(2)
+    functions = [delivered.get(timeout=WAIT) for _ in range(2)]
+    assert called == []
+    for function in functions:
+        function()
+    assert called == outcomes
+    with pytest.raises(queue.Empty):
+        delivered.get_nowait()
+
+
+def test_nothing_is_delivered_where_nobody_wants_to_be_called():
+    service = NameService(MappingStore(MemoryStorage()))
+    service.deliver = pytest.fail
+    assert service.register("a", uri(1), NO_TAGS) is None
+
+
+def test_an_outcome_can_be_waited_for_in_the_thread_that_deliveries_are_for(service, storage):
+    service.deliver = lambda function: None  # as a loop that does not come round to it
+    storage.open_for(1)
+    outcome = service.register("a", uri(1), NO_TAGS)
+    assert outcome.result(WAIT) is None
+    assert outcome.done()
+
+
+def test_a_callback_that_comes_late_is_called_at_once(service, storage):
+    storage.open_for(1)
+    outcome = service.register("a", uri(1), NO_TAGS)
+    outcome.result(WAIT)
+    called = []
+    outcome.add_done_callback(called.append)
+    assert called == [outcome]
+
+
+def test_waiting_for_an_outcome_can_be_given_up(service):
+    outcome = service.register("a", uri(1), NO_TAGS)
+    with pytest.raises(TimeoutError, match=r"not durable after 0\.001 seconds"):
+        outcome.result(0.001)
+
+
+def test_a_callback_that_fails_does_not_keep_others_from_being_called(service, storage, caplog):
+    called = threading.Event()
+    outcome = service.register("a", uri(1), NO_TAGS)
+    outcome.add_done_callback(lambda _: 1 / 0)
+    outcome.add_done_callback(lambda _: called.set())
+    storage.open_for(1)
+    assert called.wait(WAIT)
+    assert "a callback of a commit failed" in caplog.text
+
+
+def test_many_threads_that_wait_are_all_told(service, storage):
+    storage.open_for(1000)
+    seen = []
+
+    def work(number):
+        for turn in range(10):
+            service.register(f"{number}.{turn}", uri(number), NO_TAGS).result(WAIT)
+            seen.append(service.get(f"{number}.{turn}").uri)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 160
+    assert service.count() == 160
+
+
+def test_names_with_the_same_tags_share_them_with_the_memory_storage():
+    memory = MemoryStorage()
+    service = NameService(MappingStore(memory))
+    for name in "abc":
+        service.register(name, uri(1), frozenset({"class:" + "Camera".lower()}))
+    tags = {id(entry[1]) for entry in memory.values()} | {id(service.get(name).metadata) for name in "abc"}
+    assert len(tags) == 1
+
+
+def test_loading_pauses_the_garbage_collector_only_if_it_runs():
+    class Watching(GatedStorage):
+        def load(self):
+            self.collecting = gc.isenabled()
+            return []
+
+    for enabled in (True, False):
+        storage = Watching()
+        try:
+            (gc.enable if enabled else gc.disable)()
+            NameService(storage).close()
+            assert gc.isenabled() is enabled
+        finally:
+            gc.enable()
+        assert not storage.collecting

@@ -127,14 +127,14 @@ def test_a_journal_that_its_owner_removes_while_we_wait_is_opened_anew(path, mon
     flock = fcntl.flock
 
     def close_first(file, operation):
-        monkeypatch.setattr(journal_module.fcntl, "flock", flock)
+        monkeypatch.setattr(fcntl, "flock", flock)
         owner.close()
         if someone_else_was_faster:
             with closing(Journal(path, timeout=0)) as other:
                 other.append([put("other")])
         flock(file, operation)
 
-    monkeypatch.setattr(journal_module.fcntl, "flock", close_first)
+    monkeypatch.setattr(fcntl, "flock", close_first)
     expected = [put("other")] if someone_else_was_faster else []
     with closing(Journal(path, timeout=5)) as journal:
         assert journal.read() == expected

@@ -1,8 +1,11 @@
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from generated import delete, put, stored
@@ -106,6 +109,67 @@ def test_threads_take_turns(file):
         for thread in threads:
             thread.join()
         assert store.count() == 80
+
+
+# One server for a file
+
+
+def test_a_second_server_on_the_same_file_is_told_of_the_first(file, tmp_path):
+    link = tmp_path / "link.sqlite"
+    link.symlink_to(file)
+    with closing(SqliteStore(file, alone=True)) as store:
+        for path in (file, link):
+            with pytest.raises(
+                StorageError,
+                match=rf"^cannot open {path}: another name server is using it; stop that one, or give another file$",
+            ):
+                SqliteStore(path, alone=True, busy_timeout=0)
+        store.commit([put("a")])
+    with closing(SqliteStore(link, alone=True)) as store:
+        assert set(stored(store)) == {"a"}
+
+
+def test_what_is_no_server_may_use_the_file_of_one(file):
+    with closing(SqliteStore(file, alone=True)) as store, closing(SqliteStore(file)) as other:
+        store.commit([put("a")])
+        other.commit([put("b")])
+        assert rows(file, "SELECT name FROM pyro_names ORDER BY id") == [("a",), ("b",)]
+        store.commit([put("c")])
+    assert rows(file, "SELECT count(*) FROM pyro_names") == [(3,)]
+
+
+def test_another_server_is_waited_for(file):
+    first = SqliteStore(file, alone=True)
+    closing_time = threading.Timer(0.05, first.close)
+    closing_time.start()
+    SqliteStore(file, alone=True, busy_timeout=30).close()
+    closing_time.join()
+
+
+def test_the_lock_of_a_server_that_was_killed_is_no_hindrance(file):
+    program = (
+        "import os, sys; from pyronym.storage.sqlite import SqliteStore; "
+        "store = SqliteStore(sys.argv[1], alone=True); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, file], check=False).returncode == -9
+    assert Path(f"{file}.lock").exists()
+    SqliteStore(file, alone=True, busy_timeout=0).close()
+
+
+def test_the_lock_leaves_nothing_behind(file, tmp_path):
+    store = SqliteStore(file, alone=True)
+    with pytest.raises(StorageError):
+        SqliteStore(file, alone=True, busy_timeout=0)
+    descriptors = len(os.listdir("/proc/self/fd"))
+    store.close()
+    assert list(tmp_path.iterdir()) == [file]
+    assert len(os.listdir("/proc/self/fd")) < descriptors
+
+
+def test_a_lock_that_cannot_be_made(file):
+    Path(f"{file}.lock").mkdir()
+    with pytest.raises(StorageError, match=r"^cannot lock .*names.sqlite.lock: .*; allow writing to it and its folder"):
+        SqliteStore(file, alone=True)
 
 
 # Opening files of others

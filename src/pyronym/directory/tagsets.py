@@ -15,11 +15,17 @@ class TagSets:
         self._sets: dict[frozenset[str], tuple[frozenset[str], int]] = {}
         self._texts: dict[str, tuple[str, int]] = {}
 
+    def find(self, tags: frozenset[str]) -> frozenset[str]:
+        """The shared set equal to `tags`, or `tags` itself if there is none."""
+        known = self._sets.get(tags)
+        return tags if known is None else known[0]
+
     def take(self, tags: frozenset[str]) -> frozenset[str]:
         """The shared set equal to `tags`. Every take needs one drop when the set is no longer used."""
         shared, uses = self._sets.get(tags, (None, 0))
         if shared is None:
-            shared = frozenset(self._take_text(tag) for tag in tags)
+            texts = {tag: self._take_text(tag) for tag in tags}
+            shared = tags if all(tag is text for tag, text in texts.items()) else frozenset(texts.values())
         self._sets[shared] = shared, uses + 1
         return shared
 

@@ -54,6 +54,7 @@ class NameServerDaemon(Daemon):
         except BaseException:
             self.nameserver.close()
             raise
+        self.nameserver.service.deliver = self._loop.post
         try:
             existing = self.nameserver.count()
             self._host_object(NAMESERVER_NAME, self.nameserver, HostedNameServer(self.nameserver.service, settings))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable, MutableMapping
-from concurrent.futures import Future
 from typing import TypeVar
 
 from pyronym.rpc.exposed import expose
 from pyronym.rpc.hosting import LongWork
 from pyronym.service import pyro4
+from pyronym.service.commit import Commit
 from pyronym.service.nameservice import NameService
 from pyronym.service.requests import Answer
 from pyronym.storage.base import Storage
@@ -99,4 +99,4 @@ class NameServer:
 
 def _wait(answer: Answer[T]) -> T:
     outcome = answer.do() if isinstance(answer, LongWork) else answer
-    return outcome.result() if isinstance(outcome, Future) else outcome
+    return outcome.result() if isinstance(outcome, Commit) else outcome

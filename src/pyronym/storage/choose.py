@@ -18,7 +18,7 @@ def storage_by_name(name: str | None) -> Storage:
     if kind == "memory" and not place:
         return MappingStore(MemoryStorage())
     if kind == "sql" and place:
-        return SqliteStore(place)
+        return SqliteStore(place, alone=True)
     if kind == "dbm" and place:
         return DbmStore(place)
     raise ValueError(f"invalid storage type '{name}' (expected memory, sql:FILE or dbm:FILE)")

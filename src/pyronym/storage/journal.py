@@ -9,18 +9,17 @@ else is damage.
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import logging
 import os
-import time
 import zlib
 from collections.abc import Iterable
 from contextlib import suppress
 
 from pyronym.directory.record import Change, Record
 from pyronym.storage.base import failure
+from pyronym.storage.locking import open_locked
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ class Journal:
 
     def __init__(self, path: str, *, timeout: float) -> None:
         self._path = path
-        self._file = _open_locked(path, timeout)
+        self._file = open_locked(path, timeout)
         self.size = 0
         """How many changes are in the journal."""
         self._end = 0  # of the last whole line, in bytes
@@ -145,23 +144,3 @@ def _write_all(file: io.FileIO, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[file.write(rest) :]
-
-
-def _open_locked(path: str, timeout: float) -> io.FileIO:
-    deadline = time.monotonic() + timeout
-    while True:
-        file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Its owner may have removed the file between our open and our lock. Then another one counts.
-            if os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(file.fileno())):
-                return file
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                file.close()
-                raise
-        except BaseException:
-            file.close()
-            raise
-        file.close()
-        time.sleep(0.002)

@@ -8,11 +8,16 @@ The schema is stock Pyro4's::
 We add an index on ``pyro_metadata(object)``, which stock Pyro4 uses without knowing. Old versions of Pyro4 had only
 ``pyro_names(name, uri)``; such a file is brought up to date when it is opened.
 
+A server wants the file for itself: what another one writes it would never see. So it locks ``FILE.lock``, a file beside
+it, which others than servers do not look at. (A lock on the file itself would do harm: as soon as its descriptor is
+closed, the system drops SQLite's own locks with it.)
+
 The file is in WAL mode with full synchronisation: a commit is one write and one fsync, and it survives power loss.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import sqlite3
 import threading
@@ -24,6 +29,7 @@ from operator import itemgetter
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
 from pyronym.storage.base import broken_text, failure, refusal
+from pyronym.storage.locking import open_locked
 
 _SCHEMA = (
     """CREATE TABLE pyro_names
@@ -57,13 +63,14 @@ class SqliteStore:
     """Records in the SQLite file at `path`, which is created when it does not exist.
 
     A forked child of the process that opened it must not use it: SQLite's locks do not survive a fork.
-    `busy_timeout`: seconds to wait while another process writes to the file. Raises ValueError for a path that
-    names no file, StorageError when the file cannot be used.
+    `busy_timeout`: seconds to wait while another process writes to the file. `alone`: no other store may be `alone`
+    with the same file at the same time, in this process or another. Raises ValueError for a path that names no file,
+    StorageError when the file cannot be used.
     """
 
     immediate = False
 
-    def __init__(self, path: str | os.PathLike[str], *, busy_timeout: float = 2.0) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, busy_timeout: float = 2.0, alone: bool = False) -> None:
         self._path = os.fspath(path)
         self.description = f"sql:{self._path}"
         if self._path == ":memory:":
@@ -71,7 +78,14 @@ class SqliteStore:
         if not self._path:
             raise ValueError("the name of the sqlite file is empty; give a file name")
         self._lock = threading.Lock()
+        self._lock_path = os.path.realpath(self._path) + ".lock"
+        # First the database: what is wrong with the path is told in its words.
         self._db: sqlite3.Connection | None = self._connect(busy_timeout)
+        try:
+            self._lock_file = self._lock_out_others(busy_timeout) if alone else None
+        except BaseException:
+            self._db.close()
+            raise
 
     def load(self) -> list[Record]:
         """All records in order of registration."""
@@ -119,6 +133,18 @@ class SqliteStore:
             if self._db is not None:
                 self._db.close()  # SQLite moves the WAL into the file and deletes it
                 self._db = None
+                if self._lock_file is not None:
+                    os.unlink(self._lock_path)  # before the lock is gone: after that it may be someone else's
+                    self._lock_file.close()
+
+    def _lock_out_others(self, timeout: float) -> io.FileIO:
+        try:
+            return open_locked(self._lock_path, timeout)
+        except BlockingIOError as problem:
+            why, advice = "another name server is using it", "stop that one, or give another file"
+            raise failure("cannot open", self._path, why, advice) from problem
+        except OSError as problem:
+            raise failure("cannot lock", self._lock_path, problem, "allow writing to it and its folder") from problem
 
     def _connect(self, timeout: float) -> sqlite3.Connection:
         with self._errors("cannot open"):
