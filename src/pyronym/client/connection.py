@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import socket
-from contextlib import suppress
 
 from pyronym.client.deadline import Deadline
 from pyronym.client.dialing import dial
@@ -55,10 +54,13 @@ class Connection:
     def exchange(self, data: bytes, deadline: Deadline) -> Answer:
         """The answer to a request. Raises ConnectionClosedError, TimeoutError, or as the session's `next_answer`."""
         # A daemon that refuses a request may close before it has read all of it; its answer says why.
-        with suppress(ConnectionClosedError):
+        try:  # noqa: SIM105  (suppress takes 0.5 us more, of the ten of a call)
             self.send(data, deadline)
-        while (answer := self.session.next_answer()) is None:
-            self.session.receive_data(self._receive(deadline))
+        except ConnectionClosedError:
+            pass
+        session = self.session
+        while (answer := session.next_answer()) is None:
+            session.receive_data(self._receive(deadline))
         return answer
 
     def _receive(self, deadline: Deadline) -> bytes:

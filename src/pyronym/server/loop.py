@@ -77,10 +77,14 @@ class LoopBase(asyncio.AbstractEventLoop):
 
     def wake(self) -> None:
         """Make the descriptor readable, so that whoever drives the loop comes by. From any thread."""
-        self.post(_do_nothing)
+        with suppress(RuntimeError):
+            self.call_soon_threadsafe(_do_nothing)
 
     def post(self, function: Callable[..., object], *args: object) -> None:
         """Have the loop call `function`; does nothing when the loop is closed. From any thread."""
+        if asyncio._get_running_loop() is self:
+            self.call_soon(function, *args)  # nobody has to be woken
+            return
         with suppress(RuntimeError):
             self.call_soon_threadsafe(function, *args)
 
