@@ -171,6 +171,18 @@ def test_with_many_names_what_looks_through_them_leaves_the_loop(running, protoc
         assert nameserver.count() == 1
 
 
+def test_a_reply_may_be_larger_than_what_may_be_sent_here():
+    with NameServerDaemon("127.0.0.1", 0, settings=Settings(max_message_size=3000)) as daemon:
+        for number in range(100):
+            daemon.nameserver.register(f"name {number}", f"PYRO:object{number}@a.rather.long.host.name.example:4444")
+        thread = threading.Thread(target=daemon.requestLoop)
+        thread.start()
+        with Proxy(daemon.uriFor(NAMESERVER_NAME)) as nameserver:
+            assert len(nameserver.list()) == 101
+        daemon.shutdown()
+        thread.join(WAIT)
+
+
 def test_a_large_call_is_read_beside_the_loop(running):
     uri, _, _ = running("127.0.0.1", 0)
     tags = [f"tag {number}" for number in range(20_000)]

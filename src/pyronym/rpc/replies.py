@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Final
 
 from pyronym.errors import PyroError, SerializeError
 from pyronym.serializers.registry import Serializer, serializer_by_id, serializer_by_name, serializer_id
@@ -12,6 +13,10 @@ from pyronym.wire.codec import encode
 from pyronym.wire.message import PYRO4, Flag, Message, MessageType
 
 NO_FLAGS = 0
+
+LARGEST_REPLY: Final = 0x7FFFFFFF
+"""Bytes: all that the older wire can say. What a stranger may send is limited by the settings; what he is answered is
+as large as what is here, like the list of a million names."""
 
 
 class Replies:
@@ -89,7 +94,7 @@ class Replies:
     def _encode(self, message: Message) -> bytes:
         return encode(
             message,
-            limit=self._settings.message_limit,
+            limit=LARGEST_REPLY,
             hmac_key=self._hmac_key if message.protocol == PYRO4 else None,
             compress=self._settings.compression,
         )
