@@ -3,8 +3,10 @@
 # make test    everything that must hold: lint, types, links, and all tests, against stock Pyro4 and Pyro5 too
 # make lint    ruff: rules and format
 # make types   mypy, strict
-# make bench   measure
 # make docs    check that the links in the documentation lead somewhere
+# make bench   measure everything, beside stock Pyro and others; writes docs/performance.md (20 minutes, a quiet machine)
+# make bench-quick   the headline figures, compared with the results in the checkout (half a minute)
+# make profile       where the time of a lookup goes
 # make clean   remove all that make created (not names.sqlite)
 #
 # Needs Python 3.11 or later; another interpreter than python3: make setup PYTHON=python3.12
@@ -15,11 +17,13 @@ PORT ?= 9090
 STORAGE ?= sql:names.sqlite
 ARGS ?=
 TESTS ?=
+BENCH ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
+BENCH_READY := .venv/.bench-ready
 
-.PHONY: help setup serve test lint types bench docs clean
+.PHONY: help setup serve test lint types docs bench bench-quick profile clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -48,12 +52,23 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-bench: setup
-	$(BIN)/python benchmarks/lookup.py
+bench: $(BENCH_READY)
+	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-quick: $(BENCH_READY)
+	$(BIN)/python -m benchmarks.quick
+
+profile: $(BENCH_READY)
+	$(BIN)/python -m benchmarks.profiling
+
+$(BENCH_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	$(BIN)/python tests/stock.py
+	@touch $(BENCH_READY)
 
 docs: setup
 	$(BIN)/python docs/check_links.py
 
 clean:
-	rm -rf .venv .stock .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .stock .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist benchmarks/build
 	find src tests examples benchmarks docs -name __pycache__ -prune -exec rm -rf {} +
