@@ -70,7 +70,7 @@ def durable_contenders(stack: ExitStack, folder: Path, *labels: str) -> dict[str
     contenders = {}
     for label in labels:
         server, exchange = makers[label]()
-        contenders[label] = Contender(stack.enter_context(server), exchange)
+        contenders[label] = Contender(stack.enter_context(server), exchange, spin=False)
     return contenders
 
 

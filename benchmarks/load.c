@@ -1,6 +1,6 @@
 /* Load generator: N connections to one server on 127.0.0.1, one request outstanding on each, for some seconds.
  *
- *   load PORT CONNECTIONS SECONDS WARMUP REPLY FIRST FILE
+ *   load PORT CONNECTIONS SECONDS WARMUP REPLY FIRST SPIN FILE
  *
  * FILE holds prepared messages, each a 4-byte big-endian length and its bytes. The first is the handshake (may be
  * empty), the others are the requests; every connection goes through them in turn, their starts far apart. The
@@ -9,6 +9,9 @@
  *
  * REPLY tells where an answer ends: "pyro" (the lengths in Pyro's header), "grpc" (HTTP/2 frames up to END_STREAM; the
  * frames of the request get their stream number here), or a number of bytes.
+ *
+ * SPIN 1: never sleep. A server that answers a sleeping process has to wake it, which takes the server about 20
+ * microseconds (seen on a virtual machine), and the slower the server, the more often. SPIN 0: leave the core to others.
  *
  * Writes the line "ready" when all connections are open and greeted; then one line of JSON when the time is over or
  * the standard input ends. What was answered in the first WARMUP seconds is not counted. Latencies are microseconds
@@ -54,7 +57,7 @@ typedef struct {
 } connection;
 
 static message *messages;
-static int message_count, framing, header_size;
+static int message_count, framing, header_size, spin;
 static uint64_t fixed_size, counter;
 static uint64_t answers, errors, slowest, histogram[4096];
 static unsigned char buffer[1 << 20];
@@ -231,7 +234,7 @@ static void measure(connection *connections, int count, double seconds, double w
             answers = errors = slowest = 0;
             begin = now, cpu = cpu_seconds(), warming = 0;
         }
-        int ready = epoll_wait(poller, events, EVENTS, 10);
+        int ready = epoll_wait(poller, events, EVENTS, spin ? 0 : 10);
         uint64_t before = answers;
         for (int i = 0; i < ready; i++) {
             if (events[i].data.ptr) receive(events[i].data.ptr);
@@ -249,10 +252,11 @@ static void measure(connection *connections, int count, double seconds, double w
 }
 
 int main(int argc, char **argv) {
-    if (argc != 8) die("usage: load PORT CONNECTIONS SECONDS WARMUP REPLY FIRST FILE");
+    if (argc != 9) die("usage: load PORT CONNECTIONS SECONDS WARMUP REPLY FIRST SPIN FILE");
     int count = atoi(argv[2]);
     connection *connections = malloc(count * sizeof *connections);
-    read_messages(argv[7]);
+    read_messages(argv[8]);
+    spin = atoi(argv[7]);
     counter = strtoull(argv[6], NULL, 10);
     framing = !strcmp(argv[5], "pyro") ? PYRO : !strcmp(argv[5], "grpc") ? GRPC : FIXED;
     fixed_size = framing == FIXED ? strtoull(argv[5], NULL, 10) : 0;

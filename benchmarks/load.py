@@ -29,7 +29,7 @@ class Result:
     rate: float
     """Answers a second."""
     cpu: float
-    """Share of one core that the generator itself used: near 1, it is the generator that is measured."""
+    """Share of one core that the generator used; near 1 and without `spin`, it is the generator that is measured."""
     p50: float
     p90: float
     p99: float
@@ -50,13 +50,21 @@ class Load:
     """A generator that runs: its connections are open and greeted. To be ended by `result`, `stop` or `close`."""
 
     def __init__(
-        self, port: int, exchange: Exchange, connections: int, seconds: float, *, warmup: float = 0.3, first: int = 0
+        self,
+        port: int,
+        exchange: Exchange,
+        connections: int,
+        seconds: float,
+        *,
+        warmup: float = 0.3,
+        first: int = 0,
+        spin: bool = False,
     ) -> None:
         self._timeout = seconds + warmup + STUCK
         with tempfile.NamedTemporaryFile(prefix="messages-") as file:
             file.write(b"".join(len(part).to_bytes(4) + part for part in (exchange.handshake, *exchange.requests)))
             file.flush()
-            arguments = (port, connections, seconds, warmup, exchange.reply, first, file.name)
+            arguments = (port, connections, seconds, warmup, exchange.reply, first, int(spin), file.name)
             self._process = subprocess.Popen(
                 [str(build()), *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
