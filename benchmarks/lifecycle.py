@@ -178,9 +178,7 @@ def measure_list(bench: Bench) -> Findings:
             Row(section, f"worst latency of lookups from {OTHERS} others", "ms", OURS4, worst, (Target(at_most=50),)),
             Row(section, "the list itself, meanwhile", "ms", OURS4, lists, (Target(at_most=1, peer=STOCK4_MULTIPLEX),)),
         ],
-        notes=[
-            "The list has 17 MB: pyronym ran with MAX_MESSAGE_SIZE=1073741824, as by default it sends 16 MiB at most."
-        ],
+        notes=["The list has 17 MB: pyronym ran with MAX_MESSAGE_SIZE=1073741824."],
     )
 
 

@@ -52,7 +52,11 @@ def _kept_ratios() -> dict[str, float]:
         return {}
     medians: dict[str, float] = {}
     for row in data["rows"]:
-        if row["ours"] in (OURS4, OURS5) and "serpent, 50 connections" in row["what"] and row["section"] == "Lookups":
+        if (
+            row["ours"] in (OURS4, OURS5)
+            and row["what"].endswith("serpent, 50 connections")
+            and row["section"] == "Lookups"
+        ):
             medians |= row["medians"]
         if row["ours"] == OURS_SQL and f"{MANY} connections" in row["what"]:
             medians[OURS_SQL] = row["medians"][OURS_SQL]
