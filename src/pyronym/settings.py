@@ -51,6 +51,24 @@ class Settings:
     max_message_size: int = 16 * 1024 * 1024
     """Bytes of annotations and data together, before and after decompression. 0 stands for 2 GiB - 1, all that
     the older wire can say. (Pyro4 has no limit by default; here a stranger must not be able to fill the memory.)"""
+    max_name_length: int = 4096
+    """Characters of a name, a URI or a metadata tag that is registered (new in pyronym, as all of the limits here)."""
+    max_tags: int = 1000
+    """Metadata tags of one name."""
+    max_connections: int = 0
+    """Connections that a daemon holds at a time; 0: as many as the system has descriptors for, but for 128."""
+    max_connections_per_address: int = 0
+    """Connections from one network address; 0: three quarters of all."""
+    handshake_timeout: float = 10.0
+    """Seconds that a client may take from connecting to the end of its handshake; 0: without end."""
+    message_timeout: float = 60.0
+    """Seconds that a client may take to send the rest of a message that it has begun; 0: without end."""
+    unread_timeout: float = 60.0
+    """Seconds that a client may leave its answers unread, reading nothing at all; 0: without end."""
+    max_unread: int = 256 * 1024 * 1024
+    """Bytes of answers that a daemon holds for all clients that do not read them; over it, who has most is dropped."""
+    idle_timeout: float = 0.0
+    """Seconds after which a connection that nothing was sent over is closed; 0: never."""
     max_retries: int = 0
     """How often a proxy calls again after a lost connection or a timeout."""
     metadata: bool = True
@@ -111,6 +129,7 @@ _TEXT: _Check = (_is_text, "a text that is not empty")
 _OPTIONAL_TEXT: _Check = (lambda value: value is None or _is_text(value), "a text that is not empty, or None")
 _PORT: _Check = (_is_port, "a port number from 0 to 65535")
 _DURATION: _Check = (_is_duration, "a number of seconds, 0 or more")
+_COUNT: _Check = (lambda value: type(value) is int and value >= 0, "a whole number, 0 or more")
 _FLAG: _Check = (_is_flag, "True or False")
 
 _CHECKS: dict[str, _Check] = {
@@ -134,7 +153,16 @@ _CHECKS: dict[str, _Check] = {
         lambda value: type(value) is int and 0 <= value <= 0x7FFFFFFF,
         "a number of bytes up to 2147483647, or 0 for that much",
     ),
-    "max_retries": (lambda value: type(value) is int and value >= 0, "a whole number, 0 or more"),
+    "max_name_length": (_is_positive, "a whole number above 0"),
+    "max_tags": (_is_positive, "a whole number above 0"),
+    "max_connections": _COUNT,
+    "max_connections_per_address": _COUNT,
+    "handshake_timeout": _DURATION,
+    "message_timeout": _DURATION,
+    "unread_timeout": _DURATION,
+    "max_unread": (_is_positive, "a number of bytes above 0"),
+    "idle_timeout": _DURATION,
+    "max_retries": _COUNT,
     "metadata": _FLAG,
     "require_expose": _FLAG,
     "autoproxy": _FLAG,

@@ -132,7 +132,7 @@ def test_two_servers_in_one_process_differ_in_their_settings():
         one.combine(other)
         thread = threading.Thread(target=one.requestLoop)
         thread.start()
-        name = "n" * 5000
+        name = "n" * 4000
         with Proxy(other.uriFor(NAMESERVER_NAME)) as nameserver:
             nameserver.register(name, "PYRO:a@h:1")
         with Proxy(one.uriFor(NAMESERVER_NAME)) as nameserver, pytest.raises(Exception, match="max message size"):
@@ -185,7 +185,7 @@ def test_a_reply_may_be_larger_than_what_may_be_sent_here():
 
 def test_a_large_call_is_read_beside_the_loop(running):
     uri, _, _ = running("127.0.0.1", 0)
-    tags = [f"tag {number}" for number in range(20_000)]
+    tags = [f"tag {number} of " + "many " * 20 for number in range(900)]
     with Proxy(uri) as nameserver:
         nameserver.register("many tags", "PYRO:o@h:1", metadata=tags)
         assert nameserver.lookup("many tags", return_metadata=True)[1] == sorted(tags)

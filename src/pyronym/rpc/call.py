@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sized
 from typing import Any, Final
 
-from pyronym.errors import DaemonError, ProtocolError, SecurityError, SerializeError
+from pyronym.errors import DaemonError, ProtocolError, PyroError, SecurityError, SerializeError
 from pyronym.rpc.exposed import exposed_method, exposed_property
 from pyronym.rpc.hosting import Host, Hosted, LongWork, Peer
 from pyronym.rpc.references import replace_values
@@ -22,6 +22,12 @@ from pyronym.wire.straight import Begun
 
 LARGE_PAYLOAD: Final = 1 << 16
 """Bytes. Calls that are larger are read in a worker thread."""
+
+MANY_CALLS: Final = 50
+"""A batch of more calls to an inline object is performed in a worker thread: 64 KiB of ``list()`` take seconds."""
+
+MAX_BATCH_RESULTS: Final = 2_000_000
+"""Elements that all results of a batch of calls to an inline object may have together. As many as a call may have."""
 
 IN_WORKER: Final = object()
 """What `Call.run` yields to be gone on with in a worker thread."""
@@ -145,6 +151,10 @@ class Invocation(Call):
                 raise self._failure
             results: list[object] = []
             target = self._binder.target(self._hosted)
+            many = self._hosted.inline and len(self._steps) > MANY_CALLS
+            if many:
+                yield IN_WORKER
+            room = MAX_BATCH_RESULTS
             for name, args, kwargs in self._steps:
                 perform = self._resolve(target, name, args, kwargs)
                 try:
@@ -154,6 +164,14 @@ class Invocation(Call):
                         result = result.do()
                     if _must_wait(result):
                         result = yield result
+                        if many:
+                            yield IN_WORKER
+                    if self._batch and self._hosted.inline and isinstance(result, Sized):
+                        room -= len(result)
+                        if room < 0:
+                            raise PyroError(
+                                f"the results of the batch have over {MAX_BATCH_RESULTS} elements: send less"
+                            )
                 except Exception as problem:
                     if not self._batch:
                         raise

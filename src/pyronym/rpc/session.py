@@ -54,6 +54,9 @@ class ServerSession:
         self._hmac_key = hmac_key
         self._straight: StraightRoad | None = None
         self._begun: BegunCall | None = None
+        self._refusal: str | None = None
+        self.complaint: str | None = None
+        """What the client did wrong, where that is why the session is `closing`."""
         self.peer = Peer(0, local, remote)
         self._binder = Binder(host, self.peer)
 
@@ -66,6 +69,15 @@ class ServerSession:
     def busy(self) -> bool:
         """A call is out whose reply must come before any other: what is read now has to wait."""
         return self._current is not None
+
+    @property
+    def mid_message(self) -> bool:
+        """Bytes have come that wait for the rest of their message, or for a call that is out."""
+        return self._decoder.buffered > 0
+
+    def turn_away(self, reason: str) -> None:
+        """Refuse the client, in words of its protocol, as soon as it has said which that is."""
+        self._refusal = reason
 
     def receive_data(self, data: bytes) -> bytes:
         """Take bytes from the connection. What is returned, if anything, is the answer to all of them, to be sent.
@@ -147,6 +159,11 @@ class ServerSession:
         return Invocation(message, serializer, self._binder, self._settings, self._replies)
 
     def _connect(self, message: Message) -> None:
+        if self._refusal is not None:
+            refusal = self._replies.refusal(message.protocol, message.sequence, self._refusal)
+            self._out.append(refusal)
+            self.close()
+            return
         self.peer.protocol = message.protocol
         try:
             serializer = self._replies.accepted_serializer(message)
@@ -187,14 +204,14 @@ class ServerSession:
         if self._state is State.CONNECTING:
             self._refuse(self._replies.refusal(protocol, sequence, str(problem)), problem)
             return
-        log.warning("protocol error from %s: %s", self.peer.remote, problem)
+        self.complaint = f"protocol error: {problem}"
         if header is not None:
             request = Message(protocol, MessageType.INVOKE, header.serializer_id, NO_FLAGS, sequence, b"")
             self._out.append(self._replies.error(request, problem))
         self.close()
 
     def _refuse(self, refusal: bytes, problem: Exception) -> None:
-        log.warning("refused a connection from %s: %s", self.peer.remote, problem)
+        self.complaint = f"refused: {problem}"
         self._out.append(refusal)
         self.close()
 

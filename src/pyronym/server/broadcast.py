@@ -10,17 +10,24 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Final, Self
 
 from pyronym.server.addresses import address_towards, location, unmapped
+from pyronym.server.limits import RateLimit
 from pyronym.server.listening import open_socket
 from pyronym.server.loop import Watchers
 from pyronym.settings import Settings, config
 from pyronym.uri import URI
 
 QUESTION: Final = b"GET_NSURI"
+
+ANSWERS_PER_SECOND: Final = 20.0
+ANSWERS_AT_ONCE: Final = 200
+"""For each asker. Anyone can send a question in the name of another, who then gets the answers: they must not become
+more than he hardly notices. Hundreds of programs that start together on one host still get theirs."""
 
 WILDCARDS: Final = frozenset(["", "0.0.0.0", "::"])
 """Hosts that mean all interfaces. No client can reach a server by them."""
@@ -67,6 +74,7 @@ class BroadcastServer:
                 self.sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         name = self.sock.getsockname()
         self.locationStr = location(host or name[0], name[1])
+        self._rate = RateLimit(ANSWERS_PER_SECOND, ANSWERS_AT_ONCE)
         self._watchers = Watchers()
         self._thread: threading.Thread | None = None
         self._stop_reading, self._stop_writing = os.pipe()
@@ -85,7 +93,7 @@ class BroadcastServer:
         """Answer one question, if there is one. Never waits, never raises."""
         try:
             question, ancillary, _, asker = self.sock.recvmsg(len(QUESTION) + 1, socket.CMSG_SPACE(_PKTINFO.size))
-            if question == QUESTION:
+            if question == QUESTION and self._rate.allows(asker[0], time.monotonic()):
                 self.sock.sendto(self._answer(ancillary, asker[0]), asker)
         except BlockingIOError:
             pass

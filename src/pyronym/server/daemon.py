@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -18,6 +19,7 @@ from pyronym.rpc.session import ServerSession
 from pyronym.server.accepting import Acceptor
 from pyronym.server.addresses import family_name, location
 from pyronym.server.hosted import DaemonObject, HostedDaemon
+from pyronym.server.limits import admission
 from pyronym.server.listening import SocketFile, listen_tcp, listen_unix
 from pyronym.server.loop import LoopBase, ServerLoop, Watchers
 from pyronym.server.objects import Objects
@@ -120,6 +122,8 @@ class Daemon:
             self._workers,
             self._new_session,
             lambda peer: self.clientDisconnect(peer),  # it may be replaced later
+            self._settings,
+            admission(self._settings, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         )
         self._acceptor = Acceptor(self._loop, self.sock, lambda: Connection(self._clients))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
 from functools import partial
@@ -21,8 +22,10 @@ from pyronym.rpc.call import IN_WORKER, Call
 from pyronym.rpc.hosting import Address, Deferred, Peer
 from pyronym.rpc.session import ServerSession
 from pyronym.server.addresses import plain_address
+from pyronym.server.limits import Admission, Offences, Patience, Phase
 from pyronym.server.loop import LoopBase
 from pyronym.server.workers import Workers
+from pyronym.settings import Settings
 
 T = TypeVar("T")
 
@@ -42,6 +45,15 @@ LINGER_SECONDS: Final = 5.0
 MAX_DETACHED: Final = 1000
 """Oneway calls of one client that may be running, or waiting for a thread, at a time."""
 
+SLICE_SECONDS: Final = 0.005
+"""How long calls of one client are performed before others have their turn. A read of 64 KiB may hold 600 calls."""
+
+SWEEP_SECONDS: Final = 0.5
+"""How often those are looked for who have let the daemon wait for too long."""
+
+MAX_TURNED_AWAY: Final = 64
+"""Clients beyond the limit of connections that are told so at a time. Further ones are closed without a word."""
+
 log = logging.getLogger(__name__)
 
 
@@ -49,7 +61,7 @@ class Clients:
     """The connections of one daemon, and what they have in common.
 
     `new_session` makes a session, from the local and the remote address of a connection. `disconnected` is called when
-    a client leaves whose handshake was accepted.
+    a client leaves whose handshake was accepted. `settings` and `admission` say what is too much.
     """
 
     def __init__(
@@ -58,24 +70,99 @@ class Clients:
         workers: Workers,
         new_session: Callable[[Address, Address], ServerSession],
         disconnected: Callable[[Peer], object],
+        settings: Settings,
+        admission: Admission,
     ) -> None:
         self.loop = loop
         self.workers = workers
         self.new_session = new_session
         self.disconnected = disconnected
         self.leaving = False
+        self.offences = Offences()
+        self.patience: Patience[Connection] = Patience(
+            {
+                Phase.HANDSHAKE: settings.handshake_timeout,
+                Phase.MESSAGE: settings.message_timeout,
+                Phase.READING: settings.unread_timeout,
+            }
+        )
+        self._admission = admission
+        self._turned_away: set[Connection] = set()
+        self._idle_timeout = settings.idle_timeout
+        self._max_unread = settings.max_unread
+        self._sweeping = False
         self._open: set[Connection] = set()
         self._emptied = asyncio.Event()
 
-    def add(self, connection: Connection) -> None:
-        """Hold a connection while it is open."""
+    def add(self, connection: Connection) -> str | None:
+        """Hold a connection while it is open. Why it may not stay; None if it may."""
         self._open.add(connection)
+        refusal = self._admission.refusal(connection.address)
+        if refusal is None:
+            self._admission.enter(connection.address)
+        else:
+            self._turned_away.add(connection)
+            self.tell("too many connections", connection, refusal)
+            if len(self._turned_away) > MAX_TURNED_AWAY:
+                connection.abort()
+        self.watch(connection, Phase.HANDSHAKE)
+        return refusal
 
     def discard(self, connection: Connection) -> None:
         """A connection has been closed."""
         self._open.discard(connection)
+        self.patience.note(connection, None, 0)
+        if connection in self._turned_away:
+            self._turned_away.discard(connection)
+        else:
+            self._admission.leave(connection.address)
         if not self._open:
             self._emptied.set()
+
+    def watch(self, connection: Connection, phase: Phase | None, *, progress: bool = False) -> None:
+        """Note what a client lets the daemon wait for. With `progress` the time for it begins anew."""
+        if phase is not None or connection in self.patience:
+            self.patience.note(connection, phase, time.monotonic(), progress=progress)
+        if not self._sweeping and (phase is not None or self._idle_timeout):
+            self._sweeping = True
+            self.loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    def tell(self, what: str, connection: Connection, words: str) -> None:
+        """Count what a client was stopped from doing, and log it unless that was just done."""
+        if self.offences.note(what, str(connection.address), time.monotonic()):
+            log.warning("client %s: %s", connection.address or "at the Unix socket", words)
+
+    def _sweep(self) -> None:
+        """Close the connections of those who have let the daemon wait for too long, or hold too much of its memory."""
+        now = time.monotonic()
+        unread: dict[Connection, int] = {}
+        for connection in self.patience:
+            if self.patience.phase(connection) is Phase.READING:
+                unread[connection], has_read = connection.unread()
+                if has_read:
+                    self.patience.note(connection, Phase.READING, now, progress=True)
+        for connection, phase in self.patience.overdue(now):
+            self._drop(connection, phase.value, f"it {phase.value} in time")
+            unread.pop(connection, None)
+        total = sum(unread.values())
+        for connection, size in sorted(unread.items(), key=lambda item: item[1], reverse=True):
+            if total <= self._max_unread:
+                break
+            words = f"of {total} bytes of answers that nobody reads {size} are its (MAX_UNREAD={self._max_unread})"
+            self._drop(connection, "held too much memory", words)
+            total -= size
+        if self._idle_timeout:
+            for connection in list(self._open):
+                if connection.idle_since(now) + self._idle_timeout < now:
+                    self._drop(connection, "was idle", f"it sent nothing for {self._idle_timeout:g} s")
+        self._sweeping = bool(self.patience or (self._idle_timeout and self._open))
+        if self._sweeping:
+            self.loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    def _drop(self, connection: Connection, offence: str, why: str) -> None:
+        self.patience.note(connection, None, 0)
+        self.tell(offence, connection, f"closing its connection: {why}")
+        connection.abort()
 
     async def leave(self, patience: float) -> None:
         """Close all connections; those with a call out when that has been answered, but wait no longer than `patience`
@@ -112,7 +199,13 @@ class Connection(asyncio.Protocol):
         self._lingering: asyncio.TimerHandle | None = None
         self._lost = False
         self._unsent = 0
+        self._unread = 0
         self._detached = 0
+        self._yielded = False
+        self._heard = True
+        self._idle_since = 0.0
+        self.address: str | None = None
+        """The network address of the client; None at a Unix socket."""
 
     # What the transport tells
 
@@ -120,10 +213,14 @@ class Connection(asyncio.Protocol):
         """Begin the session."""
         self._transport = cast(asyncio.Transport, transport)
         local, remote = (transport.get_extra_info(name) for name in ("sockname", "peername"))
-        self._session = self._clients.new_session(plain_address(local), plain_address(remote))
+        remote = plain_address(remote)
+        self.address = remote[0] if isinstance(remote, tuple) else None
+        self._session = self._clients.new_session(plain_address(local), remote)
         if hasattr(transport, "max_size"):
             transport.max_size = READ_SIZE
-        self._clients.add(self)
+        refusal = self._clients.add(self)
+        if refusal is not None:
+            self._session.turn_away(refusal)
         if self._clients.leaving:
             self.abort()
 
@@ -131,6 +228,7 @@ class Connection(asyncio.Protocol):
         """Take bytes, and perform the calls that are complete with them."""
         if self._lingering is not None:
             return
+        self._heard = True
         answer = self._session.receive_data(data)
         if answer:
             self._transport.write(answer)
@@ -150,6 +248,8 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client does not read its replies."""
         self._writable = False
+        self._unread = self._transport.get_write_buffer_size()
+        self._clients.watch(self, Phase.READING)
 
     def resume_writing(self) -> None:
         """The client has read its replies."""
@@ -180,23 +280,41 @@ class Connection(asyncio.Protocol):
         """Close the connection at once."""
         self._transport.abort()
 
+    def unread(self) -> tuple[int, bool]:
+        """Bytes of answers that wait for the client to read, and whether it has read some since this was last asked."""
+        before, self._unread = self._unread, self._transport.get_write_buffer_size()
+        return self._unread, self._unread < before
+
+    def idle_since(self, now: float) -> float:
+        """When the client was last heard of, as far as this has been asked: `now` if it was since then."""
+        if self._heard or self._session.busy:
+            self._heard = False
+            self._idle_since = now
+        return self._idle_since
+
     # Performing calls
 
     def _is_blocked(self) -> bool:
         """Whether no call can be taken from the session."""
-        return self._session.busy or not self._writable or self._detached >= MAX_DETACHED
+        return self._session.busy or not self._writable or self._yielded or self._detached >= MAX_DETACHED
 
     def _advance(self) -> None:
         """Perform calls while there are any that can be performed, and send what they have to say."""
+        if self._lost:
+            return
         session = self._session
+        self._yielded = False
+        performed = False
         try:
             if not self._clients.leaving:
-                self._perform_calls()
+                performed = self._perform_calls()
             self._send()
         except Exception as problem:
             self._break(problem)
             return
         if session.closing:
+            if session.complaint is not None:
+                self._clients.tell("protocol error", self, session.complaint)
             self._linger()
         elif (self._at_end and not self._is_blocked()) or (self._clients.leaving and not session.busy):
             self._transport.close()
@@ -205,13 +323,30 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         if not self._accepted:
             self._accepted = session.peer.protocol != 0 and not session.closing
+        self._clients.watch(self, self._phase(), progress=performed)
 
-    def _perform_calls(self) -> None:
+    def _phase(self) -> Phase | None:
+        """What the client lets the daemon wait for."""
+        if not self._writable:
+            return Phase.READING
+        if not self._accepted:
+            return Phase.HANDSHAKE
+        return Phase.MESSAGE if self._session.mid_message and not self._is_blocked() else None
+
+    def _perform_calls(self) -> bool:
+        """Perform the calls that are there, as long as it is this client's turn. Whether there were any."""
         session = self._session
+        ends = time.monotonic() + SLICE_SECONDS
+        performed = False
         while self._writable and self._detached < MAX_DETACHED:
+            if performed and time.monotonic() > ends:
+                self._yielded = True
+                self._clients.loop.call_soon(self._advance)
+                break
             call = session.next_call()
             if call is None:
-                return
+                break
+            performed = True
             steps = call.run()
             if not call.inline:
                 self._detached += call.detached
@@ -220,11 +355,12 @@ class Connection(asyncio.Protocol):
             waited = next(steps, None)
             if waited is not None:
                 self._wait(call, steps, waited)
-                return
+                break
             session.finish(call)
             self._unsent += len(call.reply)
             if self._unsent > WRITE_SIZE:
                 self._send()
+        return performed
 
     def _linger(self) -> None:
         """Say that this was all, and drop what still comes until the client closes, or takes too long for it."""

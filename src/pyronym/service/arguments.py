@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from pyronym.errors import BadPatternError
+from pyronym.settings import Settings
 from pyronym.uri import URI
 
 
@@ -23,6 +24,22 @@ def storable(text: str, what: str) -> str:
     except UnicodeEncodeError as problem:
         raise ValueError(f"{what} is not valid Unicode: {text!a} ({problem.reason} at {problem.start})") from None
     return text
+
+
+def check_length(text: str, what: str, limit: int) -> None:
+    """ValueError for a text of more than `limit` characters."""
+    if len(text) > limit:
+        raise ValueError(
+            f"{what} is too long: {len(text)} characters (at most {limit}, MAX_NAME_LENGTH): {text[:40]!r}..."
+        )
+
+
+def check_tags(tags: frozenset[str], settings: Settings) -> None:
+    """ValueError for more tags than one name may have, or for one that is too long."""
+    if len(tags) > settings.max_tags:
+        raise ValueError(f"metadata has too many tags: {len(tags)} (at most {settings.max_tags}, MAX_TAGS)")
+    for tag in tags:
+        check_length(tag, "a metadata tag", settings.max_name_length)
 
 
 def checked_uri(uri: object) -> str:

@@ -27,7 +27,7 @@ class HostedNameServer(Hosted):
 
     def bind(self, peer: Peer) -> requests.NameServer:
         """The name server for one client."""
-        return _dialect(peer.protocol)(self._service, peer.local)
+        return _dialect(peer.protocol)(self._service, peer.local, self._settings)
 
     def straight_road(self, peer: Peer, hmac_key: bytes | None) -> StraightRoad | None:
         """The straight road for one client."""

@@ -15,9 +15,18 @@ from pyronym.directory.record import Record
 from pyronym.errors import UnknownNameError
 from pyronym.rpc.exposed import expose
 from pyronym.rpc.hosting import Address, LongWork
-from pyronym.service.arguments import checked_name, checked_pattern, checked_prefix, checked_uri, storable
+from pyronym.service.arguments import (
+    check_length,
+    check_tags,
+    checked_name,
+    checked_pattern,
+    checked_prefix,
+    checked_uri,
+    storable,
+)
 from pyronym.service.nameservice import NameService, Outcome
 from pyronym.service.own_record import seen_by
+from pyronym.settings import Settings, config
 from pyronym.uri import URI
 
 T = TypeVar("T")
@@ -40,9 +49,10 @@ class NameServer:
     collect_tags: Callable[[Iterable[str]], object]
     """Makes the collection that this dialect returns tags in."""
 
-    def __init__(self, service: NameService, local: Address = None) -> None:
+    def __init__(self, service: NameService, local: Address = None, settings: Settings | None = None) -> None:
         self._service = service
         self._local = local
+        self._settings = settings or config.settings
 
     @expose
     def ping(self) -> None:
@@ -71,12 +81,14 @@ class NameServer:
         """Register `uri` under `name`, in place of what is there; with `safe`, NameTakenError if anything is."""
         text = checked_uri(uri)
         name = storable(checked_name(name), "name")
-        return self._service.register(name, text, self._given_tags(metadata), safe=bool(safe))
+        check_length(name, "name", self._settings.max_name_length)
+        check_length(text, "uri", self._settings.max_name_length)
+        return self._service.register(name, text, self._new_tags(metadata), safe=bool(safe))
 
     @expose
     def set_metadata(self, name: str, metadata: Iterable[str] | None) -> Outcome[None]:
         """Replace the tags of a record. UnknownNameError if there is none."""
-        return self._service.set_metadata(checked_name(name), self._given_tags(metadata))
+        return self._service.set_metadata(checked_name(name), self._new_tags(metadata))
 
     def _remove_many(self, prefix: str | None, regex: str | None) -> Answer[int]:
         if prefix:
@@ -88,6 +100,11 @@ class NameServer:
     def _bounded(self, work: Callable[[], T]) -> T | LongWork[T]:
         """The result of `work`, or the work itself where there are so many names that it may take long."""
         return work() if self._service.count() <= MANY_NAMES else LongWork(work)
+
+    def _new_tags(self, metadata: Iterable[str] | None) -> frozenset[str]:
+        tags = self._given_tags(metadata)
+        check_tags(tags, self._settings)
+        return tags
 
     def _given_tags(self, metadata: Iterable[str] | None) -> frozenset[str]:
         """The tags of a registration. What stands for none differs between the dialects."""

@@ -49,8 +49,8 @@ _PATTERNS: Final = {
 
 # Registrations and batches are recognised in serpent only, which all clients speak that were not told otherwise.
 
-_OBJECT: Final = r"[!#-&(-?A-\[\]-~]+"
-_HOST: Final = r"[A-Za-z0-9._-]+"
+_OBJECT: Final = r"[!#-&(-?A-\[\]-~]{1,500}"
+_HOST: Final = r"[A-Za-z0-9._-]{1,255}"
 _PORT: Final = r"0|[1-9][0-9]{0,4}"
 
 _URI: Final = re.compile(rf"PYRO:({_OBJECT})@({_HOST}):({_PORT})", re.ASCII)
@@ -73,6 +73,9 @@ _BATCH: Final = re.compile(
     rb"\[(?P<calls>%(call)s(?:,%(call)s)*)\],(?:None|\{\})\)" % {b"call": rb"\('lookup',\('%s',\),\{\}\)" % _LONG}
 )
 _NAME_IN_BATCH: Final = re.compile(rb"'lookup',\('([^']+)'")
+
+_LONGEST: Final = 1000
+"""Characters of the longest name or URI that the patterns recognise."""
 
 _MAX_REMEMBERED: Final = 10_000
 """Requests, and URIs, whose form is remembered for one serializer."""
@@ -188,7 +191,9 @@ def _announces(match: re.Match[bytes], length: int) -> bool:
 
 def straight_road(requests: Requests, protocol: int, settings: Settings, hmac_key: bytes | None) -> StraightRoad | None:
     """A straight road for a connection that speaks `protocol`; None where the settings do not allow it."""
-    if not settings.straight_road or settings.message_limit < MAX_CALL:  # with a lower limit each size would be checked
+    if not settings.straight_road:
+        return None
+    if settings.message_limit < MAX_CALL or settings.max_name_length < _LONGEST:  # or else each size would be checked
         return None
     if protocol == PYRO4:
         return Pyro4Road(requests.find, requests.squeeze, hmac_key)

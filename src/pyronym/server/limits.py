@@ -1,0 +1,155 @@
+"""What one client may take from the others, reckoned without sockets and clocks: times are passed in, in seconds."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Final, Generic, TypeVar
+
+from pyronym.settings import Settings
+
+T = TypeVar("T", bound=Hashable)
+
+REMEMBERED: Final = 4096
+"""Sources and offenders that are remembered. When there are more, it starts again with none."""
+
+
+class Phase(enum.Enum):
+    """What a client may let a server wait for."""
+
+    HANDSHAKE = "did not finish its handshake"
+    MESSAGE = "did not finish a message that it had begun"
+    READING = "did not read what it was answered"
+
+
+class Patience(Generic[T]):
+    """Who lets the server wait, for what, and since when.
+
+    A limit of 0 seconds stands for no limit.
+    """
+
+    def __init__(self, limits: Mapping[Phase, float]) -> None:
+        self._limits = {phase: seconds for phase, seconds in limits.items() if seconds}
+        self._waiting: dict[T, tuple[Phase, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __contains__(self, who: T) -> bool:
+        return who in self._waiting
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(list(self._waiting))
+
+    def note(self, who: T, phase: Phase | None, now: float, *, progress: bool = False) -> None:
+        """`who` lets the server wait for `phase`, or for nothing. With `progress` that begins anew."""
+        if phase is None:
+            self._waiting.pop(who, None)
+            return
+        before = self._waiting.get(who)
+        if progress or before is None or before[0] is not phase:
+            self._waiting[who] = phase, now
+
+    def phase(self, who: T) -> Phase | None:
+        """What `who` lets the server wait for."""
+        waiting = self._waiting.get(who)
+        return waiting and waiting[0]
+
+    def overdue(self, now: float) -> list[tuple[T, Phase]]:
+        """Those who have let the server wait for too long."""
+        return [
+            (who, phase)
+            for who, (phase, since) in self._waiting.items()
+            if now - since > self._limits.get(phase, float("inf"))
+        ]
+
+
+class Admission:
+    """How many connections there are, in all and from each address, and whether there may be another.
+
+    `limit` and `limit_per_address` as in the settings, 0 resolved. Clients without an address (Unix sockets) count in
+    all only.
+    """
+
+    def __init__(self, limit: int, limit_per_address: int) -> None:
+        self._limit = limit
+        self._limit_per_address = limit_per_address
+        self._total = 0
+        self._by_address: Counter[str] = Counter()
+
+    def refusal(self, address: str | None) -> str | None:
+        """Why there cannot be another connection from `address`; None if there can be."""
+        if self._total >= self._limit:
+            return f"too many connections ({self._limit} are open): try again later, or raise MAX_CONNECTIONS"
+        if address is not None and self._by_address[address] >= self._limit_per_address:
+            return (
+                f"too many connections from {address} ({self._limit_per_address} are open): close some, "
+                "or raise MAX_CONNECTIONS_PER_ADDRESS"
+            )
+        return None
+
+    def enter(self, address: str | None) -> None:
+        """A connection is there."""
+        self._total += 1
+        if address is not None:
+            self._by_address[address] += 1
+
+    def leave(self, address: str | None) -> None:
+        """A connection that had entered is gone."""
+        self._total -= 1
+        if address is not None:
+            self._by_address[address] -= 1
+            if not self._by_address[address]:
+                del self._by_address[address]
+
+
+def admission(settings: Settings, descriptors: int) -> Admission:
+    """The limits of the settings, where the system lets the process have so many descriptors open."""
+    limit = settings.max_connections or max(descriptors - RESERVED_DESCRIPTORS, 1)
+    return Admission(limit, settings.max_connections_per_address or max(limit * 3 // 4, 1))
+
+
+RESERVED_DESCRIPTORS: Final = 128
+"""Descriptors that are left for files, for the clients that are told that there is no room for them, and for others."""
+
+
+class Offences:
+    """Counts what clients were stopped from doing, and says when that is worth a line in the log."""
+
+    _PAUSE: Final = 60.0
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        """How often each kind of offence happened."""
+        self._told: dict[tuple[str, str], float] = {}
+
+    def note(self, what: str, offender: str, now: float) -> bool:
+        """Count an offence. Whether to log it: once a minute for each kind and offender."""
+        self.counts[what] += 1
+        key = what, offender
+        if now - self._told.get(key, -self._PAUSE) < self._PAUSE:
+            return False
+        if len(self._told) >= REMEMBERED:
+            self._told.clear()
+        self._told[key] = now
+        return True
+
+
+class RateLimit:
+    """Allows each source `rate` events a second, and `burst` at once (a token bucket)."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens: dict[str, tuple[float, float]] = {}
+
+    def allows(self, source: str, now: float) -> bool:
+        """Whether another event is allowed now. If so it counts."""
+        tokens, since = self._tokens.get(source, (float(self._burst), now))
+        tokens = min(self._burst, tokens + (now - since) * self._rate)
+        if len(self._tokens) >= REMEMBERED and source not in self._tokens:
+            self._tokens.clear()
+        allowed = tokens >= 1
+        self._tokens[source] = (tokens - 1 if allowed else tokens), now
+        return allowed

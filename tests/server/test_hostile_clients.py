@@ -1,0 +1,317 @@
+"""Clients that take more than their share: what becomes of them, and that others do not notice. Real sockets."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+from serving import PATIENCE, RawClient, connected, serving
+
+from pyronym.rpc import call
+from pyronym.rpc.exposed import Members, expose, exposed_members
+from pyronym.rpc.hosting import Hosted, Peer
+from pyronym.server.daemon import Daemon
+from pyronym.settings import Settings
+from pyronym.wire.message import PYRO4, PYRO5, Flag, MessageType
+
+BOTH = pytest.mark.parametrize("protocol", [PYRO4, PYRO5])
+SHORT = 0.3
+"""Seconds of the time limits here."""
+
+
+@expose
+class Target:
+    """What the clients call."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+        self.done: list[object] = []
+        self.threads: set[str] = set()
+
+    def hold(self) -> str:
+        self.entered.set()
+        assert self.gate.wait(PATIENCE)
+        return "held"
+
+    def big(self, size: int) -> str:
+        return "x" * size
+
+    def many(self, size: int) -> list[int]:
+        return [0] * size
+
+    def work(self, who: str) -> None:
+        ends = time.perf_counter() + 0.002
+        while time.perf_counter() < ends:
+            pass
+        self.done.append(who)
+        self.threads.add(threading.current_thread().name)
+        self.entered.set()
+
+
+class Inline(Hosted):
+    """The target as an object whose methods run on the loop."""
+
+    inline = True
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def members(self, protocol: int) -> Members:
+        return exposed_members(Target)
+
+    def bind(self, peer: Peer) -> Target:
+        return self._target
+
+
+@contextmanager
+def hosting(target: Target, **settings: Any) -> Iterator[Daemon]:
+    with serving(Daemon("127.0.0.1", settings=Settings(**settings))) as daemon:
+        daemon.register(target, "target")
+        daemon._host_object("inline", target, Inline(target))
+        try:
+            yield daemon
+        finally:
+            target.gate.set()
+
+
+@pytest.fixture
+def target() -> Target:
+    return Target()
+
+
+@BOTH
+@pytest.mark.parametrize("share", [0, 1, 20, 0.5, 0.99])
+def test_a_handshake_has_to_be_done_in_time(target: Target, protocol: int, share: float) -> None:
+    with hosting(target, handshake_timeout=SHORT) as daemon, RawClient(daemon, protocol=protocol) as slow:
+        data = slow.connect_message()
+        slow.sock.sendall(data[: share if share >= 1 else int(share * len(data))])
+        assert slow.is_closed()
+        with connected(daemon, protocol=protocol) as client:
+            client.call("ping")
+
+
+def arrives(client: RawClient, byte: int) -> bool:
+    """Send one byte, slowly. Whether the connection still stands."""
+    time.sleep(0.02)  # the client is slow, nobody waits for it
+    try:
+        client.sock.sendall(bytes([byte]))
+    except ConnectionError:
+        return False
+    return True
+
+
+@BOTH
+def test_a_handshake_that_comes_byte_by_byte_has_to_be_done_in_time_too(target: Target, protocol: int) -> None:
+    with hosting(target, handshake_timeout=SHORT) as daemon, RawClient(daemon, protocol=protocol) as slow:
+        assert not all(arrives(slow, byte) for byte in slow.connect_message())
+        with connected(daemon, protocol=protocol) as client:
+            client.call("ping")
+
+
+@BOTH
+@pytest.mark.parametrize("size", [1, 10, 24, 39, 60])
+def test_a_message_has_to_be_finished_in_time(target: Target, protocol: int, size: int) -> None:
+    with hosting(target, message_timeout=SHORT) as daemon, connected(daemon, protocol=protocol) as slow:
+        slow.call("ping")
+        slow.sock.sendall(slow.call_message("ping")[:size])
+        assert slow.is_closed()
+
+
+def test_a_connection_that_only_rests_is_left_alone(target: Target) -> None:
+    limits = {"handshake_timeout": SHORT, "message_timeout": SHORT, "unread_timeout": SHORT}
+    with hosting(target, **limits) as daemon, connected(daemon) as resting, connected(daemon) as slow:
+        slow.sock.sendall(slow.call_message("ping")[:5])
+        assert slow.is_closed()
+        resting.call("ping")
+
+
+def test_a_message_that_waits_behind_a_long_call_may_wait(target: Target) -> None:
+    with hosting(target, message_timeout=SHORT) as daemon, connected(daemon, "target") as client:
+        second = client.call_message("big", [3])
+        client.sock.sendall(client.call_message("hold") + second[:30])
+        assert target.entered.wait(PATIENCE)
+        with connected(daemon) as slow:
+            slow.sock.sendall(b"PYRO")
+            assert slow.is_closed(), "the time of the others is over too"
+        client.sock.sendall(second[30:])
+        target.gate.set()
+        assert [client.value(client.receive()) for _ in range(2)] == ["held", "xxx"]
+
+
+def ends(client: RawClient) -> bool:
+    """Whether the connection ends before the answer is there."""
+    try:
+        client.receive()
+    except OSError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("object_id", ["target", "inline"])
+def test_who_does_not_read_is_left(target: Target, object_id: str, caplog: pytest.LogCaptureFixture) -> None:
+    with hosting(target, unread_timeout=SHORT) as daemon, connected(daemon, object_id) as lazy:
+        lazy.send("big", 30_000_000)
+        while "did not read" not in caplog.text:
+            with connected(daemon, "target") as client:
+                assert client.call("big", 3) == "xxx"
+        assert ends(lazy)
+
+
+def test_who_reads_slowly_gets_everything(target: Target) -> None:
+    with hosting(target, unread_timeout=1.2) as daemon, connected(daemon, "target") as slow:
+        slow.send("big", 40_000_000)
+        received = 0
+        while received < 20_000_000:  # for longer than the time limit, some every tenth of a second
+            received += len(slow.sock.recv(1_000_000, socket.MSG_WAITALL))
+            time.sleep(0.1)  # this client is slow, nobody waits for it
+        while received < 40_000_000:
+            piece = slow.sock.recv(100_000)
+            assert piece, f"closed after {received} bytes"
+            received += len(piece)
+
+
+def test_who_holds_most_memory_is_left_first(target: Target, caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        hosting(target, max_unread=40_000_000) as daemon,
+        connected(daemon, "target") as modest,
+        connected(daemon, "target") as greedy,
+    ):
+        modest.send("big", 25_000_000)
+        greedy.send("big", 40_000_000)
+        while "MAX_UNREAD" not in caplog.text:
+            with connected(daemon) as client:
+                client.call("ping")
+        assert ends(greedy)
+        assert len(modest.value(modest.receive())) == 25_000_000
+
+
+@BOTH
+def test_beyond_the_limit_of_connections_clients_are_told_so(target: Target, protocol: int) -> None:
+    with hosting(target, max_connections=3, max_connections_per_address=3) as daemon, ExitStack() as stack:
+        clients = [stack.enter_context(connected(daemon, protocol=protocol)) for _ in range(3)]
+        with RawClient(daemon, protocol=protocol) as late:
+            late.sock.sendall(late.connect_message())
+            refusal = late.receive()
+            assert refusal.type is MessageType.CONNECT_FAIL
+            assert b"too many connections (3 are open)" in refusal.data
+            assert late.is_closed()
+        for client in clients:
+            client.call("ping")
+        clients[0].sock.close()
+        with eventually_connected(daemon, protocol) as client:
+            client.call("ping")
+
+
+@contextmanager
+def eventually_connected(daemon: Daemon, protocol: int) -> Iterator[RawClient]:
+    """A connection, as soon as the daemon has noticed that there is room for it."""
+    ends = time.monotonic() + PATIENCE
+    while True:
+        with RawClient(daemon, protocol=protocol) as client:
+            client.sock.sendall(client.connect_message())
+            if client.receive().type is MessageType.CONNECT_OK:
+                yield client
+                return
+        assert time.monotonic() < ends
+
+
+def test_one_address_cannot_take_all_connections(target: Target) -> None:
+    with hosting(target, max_connections=10, max_connections_per_address=2) as daemon, ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(connected(daemon))
+        with RawClient(daemon) as late:
+            late.sock.sendall(late.connect_message())
+            assert b"too many connections from 127.0.0.1 (2 are open)" in late.receive().data
+        elsewhere = socket.create_connection(daemon.sock.getsockname(), PATIENCE, ("127.0.0.2", 0))
+        with RawClient(daemon) as other:
+            other.sock.close()
+            other.sock = elsewhere
+            other.connect().call("ping")
+
+
+def test_clients_beyond_the_limit_who_are_silent_cost_no_descriptors(target: Target) -> None:
+    with hosting(target, max_connections=1) as daemon, ExitStack() as stack:
+        only = stack.enter_context(connected(daemon))
+        silent = [stack.enter_context(RawClient(daemon)) for _ in range(200)]
+        only.call("ping")
+        closed = 0
+        for client in silent:
+            client.sock.settimeout(0 if closed else PATIENCE)
+            try:
+                closed += client.sock.recv(1) == b""
+            except ConnectionResetError:
+                closed += 1
+            except BlockingIOError:
+                pass
+            except TimeoutError:
+                pytest.fail("none of them is closed")
+            only.call("ping")
+        assert closed >= 100
+
+
+def test_connections_that_nothing_is_sent_over_can_be_closed(target: Target) -> None:
+    with hosting(target, idle_timeout=1.0) as daemon, connected(daemon) as busy, connected(daemon) as idle:
+        busy.sock.settimeout(0.1)
+        closed = False
+        while not closed:
+            busy.call("ping")
+            idle.sock.settimeout(0.05)
+            try:
+                closed = idle.is_closed()
+            except TimeoutError:
+                closed = False
+        busy.call("ping")
+
+
+def test_who_offends_again_and_again_has_one_line_in_the_log(target: Target, caplog: pytest.LogCaptureFixture) -> None:
+    with hosting(target) as daemon:
+        for _ in range(20):
+            with RawClient(daemon) as client:
+                client.sock.sendall(b"GET / HTTP/1.1\r\nHost: pyronym.example\r\n\r\n")
+                client.receive()
+                assert client.is_closed()
+        assert daemon._clients.offences.counts == {"protocol error": 20}
+    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(lines) == 1
+    assert "127.0.0.1" in lines[0]
+    assert "GET" in lines[0]
+
+
+def test_a_client_with_many_calls_in_one_packet_shares_with_the_others(target: Target) -> None:
+    with hosting(target) as daemon, connected(daemon, "inline") as greedy, connected(daemon, "inline") as modest:
+        calls = [greedy.call_message("work", ["greedy"], sequence=number) for number in range(400)]
+        greedy.sock.sendall(b"".join(calls))
+        assert target.entered.wait(PATIENCE)
+        modest.call("work", "modest")
+        assert "modest" in target.done[:100]
+        assert [greedy.receive().sequence for _ in calls] == list(range(400))
+
+
+def batch_of(client: RawClient, calls: list[tuple[str, tuple[object, ...], dict[str, object]]]) -> Any:
+    client.sock.sendall(client.call_message("<batch>", calls, flags=Flag.BATCH))
+    return client.value(client.receive())
+
+
+def test_a_large_batch_leaves_the_loop(target: Target) -> None:
+    with hosting(target) as daemon, connected(daemon, "inline") as client:
+        batch_of(client, [("work", ("few",), {})] * call.MANY_CALLS)
+        assert target.threads == {"request loop"}
+        target.threads.clear()
+        batch_of(client, [("work", ("many",), {})] * (call.MANY_CALLS + 1))
+        assert target.threads == {"pyronym worker"}
+
+
+def test_a_batch_cannot_ask_for_more_than_fits(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call, "MAX_BATCH_RESULTS", 1000)
+    with hosting(target) as daemon, connected(daemon, "inline") as client:
+        assert len(batch_of(client, [("many", (100,), {})] * 10)) == 10
+        results = batch_of(client, [("many", (100,), {})] * 11)
+        assert len(results) == 11
+        assert "over 1000 elements" in str(results[10].exception)
