@@ -152,7 +152,7 @@ def replay(exchanges):
     answers = []
     for exchange in exchanges:
         if exchange.direction == "client":
-            session.receive_data(exchange.wire)
+            decoder.feed(session.receive_data(exchange.wire))
             while (call := session.next_call()) is not None:
                 assert next(call.run(), "done") == "done", "nothing here has to be waited for"
                 session.finish(call)

@@ -1,9 +1,12 @@
 """The straight road and the general road give the same answers: to real requests, odd ones, and hostile bytes."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyronym.naming_storage import SqlStorage
 from pyronym.rpc.session import ServerSession
 from pyronym.serializers.registry import serializer_by_id, serializer_by_name, serializer_id
 from pyronym.service.hosted import HostedNameServer
@@ -13,7 +16,7 @@ from pyronym.settings import Settings
 from pyronym.uri import URI
 from pyronym.wire.codec import Decoder, encode
 from pyronym.wire.message import PYRO4, PYRO5, Flag, Message, MessageType
-from pyronym.wire.straight import Pyro4Road, Pyro5Road
+from pyronym.wire.straight import Pyro4Road, Pyro5Road, Squeeze
 
 LIMIT = 1 << 20
 KEY = b"a shared secret"
@@ -28,8 +31,8 @@ EACH = pytest.mark.parametrize(("protocol", "serializer"), SERIALIZERS)
 class Host:
     """A daemon that has a name server and nothing else."""
 
-    def __init__(self, settings):
-        self.nameserver = NameServer()
+    def __init__(self, settings, storage=None):
+        self.nameserver = NameServer(storage)
         self.nameserver.adopt(URI("PYRO:Pyro.NameServer@0.0.0.0:9090"), OWN_TAGS)
         for number, name in enumerate(NAMES):
             self.nameserver.register(name, f"PYRO:object{number}@host:{number + 1}")
@@ -44,9 +47,11 @@ class Host:
         return "hello"
 
 
-def connected(protocol, settings, key=None):
+def connected(protocol, settings, key=None, storage=None):
     """A session whose client has shaken hands."""
-    session = ServerSession(Host(settings), settings, hmac_key=key, local=("127.0.0.1", 9090), remote=("127.0.0.1", 1))
+    session = ServerSession(
+        Host(settings, storage), settings, hmac_key=key, local=("127.0.0.1", 9090), remote=("127.0.0.1", 1)
+    )
     data = serializer_by_name(protocol, "serpent").dumps({"handshake": "hello", "object": "Pyro.NameServer"})
     connect = Message(protocol, MessageType.CONNECT, serializer_id(protocol, "serpent"), Flag.METADATA, 0, data)
     assert not session.receive_data(encode(connect, limit=LIMIT, hmac_key=key))
@@ -55,22 +60,40 @@ def connected(protocol, settings, key=None):
     return session
 
 
-def request(protocol, serializer, method, *args, sequence=7, key=None, flags=0, correlation=None, **kwargs):
+def request(
+    protocol, serializer, method, *args, sequence=7, key=None, flags=0, correlation=None, compress=False, **kwargs
+):
     data = serializer_by_name(protocol, serializer).dumps_call("Pyro.NameServer", method, args, kwargs)
+    return raw_request(protocol, serializer, data, sequence, key, flags, correlation, compress)
+
+
+def raw_request(protocol, serializer, data, sequence=7, key=None, flags=0, correlation=None, compress=False):
     message = Message(
         protocol, MessageType.INVOKE, serializer_id(protocol, serializer), flags, sequence, data, {}, correlation
     )
-    return encode(message, limit=LIMIT, hmac_key=key)
+    return encode(message, limit=LIMIT, hmac_key=key, compress=compress)
+
+
+def batch(protocol, serializer, *calls, **options):
+    """A batch as the stock clients send it: without keywords, of which our own dumps_call would make a dict."""
+    data = serializer_by_name(protocol, serializer).dumps_call("Pyro.NameServer", "<batch>", list(calls), {})
+    if serializer == "serpent":
+        data = data.removesuffix(b"{})") + b"None)"
+    return raw_request(protocol, serializer, data, flags=Flag.BATCH, **options)
 
 
 def answers(session, data, protocol, key=None):
     """What the session says to these bytes, as messages that can be compared: correlation ids are random."""
-    straight = session.receive_data(data)
+    sent = session.receive_data(data)
+    straight = bool(sent)
     while (call := session.next_call()) is not None:
-        assert next(call.run(), "done") == "done", "nothing here has to be waited for"
+        steps = call.run()
+        waited = next(steps, None)
+        while waited is not None:
+            waited = wait_for(waited, steps)
         session.finish(call)
     decoder = Decoder(limit=LIMIT, hmac_key=key)
-    decoder.feed(session.data_to_send())
+    decoder.feed(sent + session.data_to_send())
     found = []
     while (message := decoder.next_message()) is not None:
         fixed = message.correlation if message.correlation == ID else message.correlation is not None
@@ -79,14 +102,32 @@ def answers(session, data, protocol, key=None):
     return found, straight
 
 
+def wait_for(commit, steps):
+    """Tell a call what a commit has come to; what it waits for next."""
+    try:
+        result = commit.result(10)
+    except Exception as problem:
+        step = partial(steps.throw, problem)
+    else:
+        step = partial(steps.send, result)
+    try:
+        return step()
+    except StopIteration:
+        return None
+
+
 def _error(message, protocol):
     return serializer_by_id(protocol, message.serializer_id).loads(message.data)
 
 
-def both(data, protocol, key=None):
-    """The answers of both roads, and whether the straight one was taken."""
-    with_road, straight = answers(connected(protocol, Settings(), key), data, protocol, key)
-    without, never = answers(connected(protocol, Settings(straight_road=False), key), data, protocol, key)
+def both(data, protocol, key=None, compression=False):
+    """The answers of both roads, what is registered afterwards included, and whether the straight one was taken."""
+    settings = Settings(compression=compression)
+    with_road, straight = answers(session := connected(protocol, settings, key), data, protocol, key)
+    with_road.append(session._host.nameserver.list(return_metadata=True))
+    settings = Settings(compression=compression, straight_road=False)
+    without, never = answers(session := connected(protocol, settings, key), data, protocol, key)
+    without.append(session._host.nameserver.list(return_metadata=True))
     assert not never
     return with_road, without, straight
 
@@ -96,7 +137,7 @@ def both(data, protocol, key=None):
 def test_lookups_are_answered_alike(protocol, serializer, name):
     with_road, without, _ = both(request(protocol, serializer, "lookup", name), protocol)
     assert with_road == without
-    assert len(without) == 1
+    assert len(without) == 2
 
 
 @EACH
@@ -163,7 +204,7 @@ def test_several_requests_in_one_piece_are_answered_in_order(protocol, serialize
     data = b"".join(request(protocol, serializer, "lookup", name, sequence=n) for n, name in enumerate(names))
     with_road, without, _ = both(data, protocol)
     assert with_road == without
-    assert [answer.sequence for answer in with_road] == [0, 1, 2, 3, 4, 5]
+    assert [answer.sequence for answer in with_road[:-1]] == [0, 1, 2, 3, 4, 5]
 
 
 @EACH
@@ -177,9 +218,167 @@ def test_requests_in_pieces_are_answered_alike(protocol, serializer):
         assert first + second == expected
 
 
+REGISTRATIONS = [
+    ("new", "PYRO:obj@host:9090"),
+    ("new", "PYRO:obj@host:9090", False),
+    ("new", "PYRO:obj@host:9090", False, None),
+    ("new", "PYRO:obj@host:9090", True),
+    ("new", "PYRO:obj@host:9090", True, None),
+    ("new", URI("PYRO:obj@host:9090")),
+    ("new", URI("PYRO:obj@host:9090"), True),
+    ("new", URI("PYRO:obj@host:0")),
+    ("new", "PYRO:Pyro.NameServer@10.0.0.1:1"),
+    ("a", "PYRO:obj@host:9090"),
+    ("lab motor" * 100, "PYRO:obj_0123456789abcdef@host.lab.example:65535"),
+]
+ODD_REGISTRATIONS = [
+    ("a", "PYRO:obj@host:9090", True),
+    ("a", URI("PYRO:obj@host:9090"), True, None),
+    ("Pyro.NameServer", "PYRO:obj@host:9090"),
+    ("new", "PYRO:obj@host:9090", False, ["tag"]),
+    ("new", "PYRO:obj@host:9090", False, []),
+    ("new", "PYRO:obj@host:09090"),
+    ("new", "PYRO:obj@host:999999"),
+    ("new", "PYRO:obj@host"),
+    ("new", "PYRO:obj"),
+    ("new", "PYRO:o bj@host:1"),
+    ("new", "PYRO:o@bj@host:1"),
+    ("new", "PYRO:obj@[::1]:1"),
+    ("new", "PYRO:obj@./u:/tmp/s"),
+    ("new", "pyro:obj@host:1"),
+    ("new", "PYRONAME:other"),
+    ("new", URI("PYRO:obj@[::1]:1")),
+    ("new", URI("PYRO:obj@./u:/tmp/s")),
+    ("new", URI("PYRO:größe@host:1")),
+    ("größe", "PYRO:obj@host:1"),
+    ("", "PYRO:obj@host:1"),
+    ("new", ""),
+    ("new", 17),
+    ("new",),
+]
+
+
+@pytest.mark.parametrize("protocol", [PYRO4, PYRO5])
+@pytest.mark.parametrize("arguments", REGISTRATIONS, ids=repr)
+def test_a_plain_registration_takes_the_straight_road(protocol, arguments):
+    with_road, without, straight = both(request(protocol, "serpent", "register", *arguments), protocol)
+    assert with_road == without
+    assert with_road[1][arguments[0]][0] == str(arguments[1])
+    assert straight
+
+
+@EACH
+@pytest.mark.parametrize("arguments", REGISTRATIONS + ODD_REGISTRATIONS, ids=repr)
+def test_registrations_are_answered_alike(protocol, serializer, arguments):
+    with_road, without, _ = both(request(protocol, serializer, "register", *arguments), protocol)
+    assert with_road == without
+
+
+@pytest.mark.parametrize("protocol", [PYRO4, PYRO5])
+@pytest.mark.parametrize("correlation", [None, ID])
+def test_a_durable_registration_is_answered_when_it_is_durable(tmp_path, protocol, correlation):
+    session = connected(protocol, Settings(), storage=SqlStorage(str(tmp_path / "names.sqlite")))
+    data = request(protocol, "serpent", "register", "new", "PYRO:obj@host:1", correlation=correlation)
+    assert session.receive_data(data + request(protocol, "serpent", "lookup", "new")) == b""
+    call = session.next_call()
+    steps = call.run()
+    commit = next(steps)
+    assert session.busy
+    assert session.data_to_send() == b""
+    assert wait_for(commit, steps) is None
+    session.finish(call)
+    found, straight = answers(session, b"", protocol)
+    assert not straight, "the lookup had to wait for the registration"
+    assert found[0].data == b"# serpent utf-8 python3.2\nNone"
+    assert b"'obj'" in found[1].data
+    assert found[0].correlation == (correlation or True)
+    session._host.nameserver.close()
+
+
+@pytest.mark.parametrize("protocol", [PYRO4, PYRO5])
+def test_a_registration_that_fails_on_its_way_to_the_disk_is_answered_alike(tmp_path, protocol):
+    found = []
+    for number, settings in enumerate([Settings(), Settings(straight_road=False)]):
+        session = connected(protocol, settings, storage=SqlStorage(str(tmp_path / f"{number}.sqlite")))
+        session._host.nameserver.service._committer._storage._db.close()
+        found += answers(session, request(protocol, "serpent", "register", "new", "PYRO:obj@host:1"), protocol)[0]
+    assert found[0].flags & Flag.EXCEPTION
+    assert found[0]._replace(data=found[0].data.replace("0.sqlite", "1.sqlite")) == found[1]
+
+
+LOOKUPS = [("lookup", (name,), {}) for name in NAMES[:5]]
+
+
+@EACH
 @pytest.mark.parametrize(
-    "settings", [Settings(straight_road=False), Settings(compression=True), Settings(max_message_size=65535)]
+    ("calls", "plain"),
+    [
+        (LOOKUPS, True),
+        (LOOKUPS[:1], True),
+        (LOOKUPS * 50, True),
+        ([*LOOKUPS, ("lookup", ("by name",), {}), ("lookup", ("unix",), {})], True),
+        ([], False),
+        ([*LOOKUPS, ("lookup", ("nobody",), {}), *LOOKUPS], False),
+        ([*LOOKUPS, ("lookup", ("Pyro.NameServer",), {})], False),
+        ([*LOOKUPS, ("lookup", ("größe",), {})], False),
+        ([*LOOKUPS, ("lookup", ("a",), {"return_metadata": True})], False),
+        ([*LOOKUPS, ("lookup", ("a", True), {})], False),
+        ([*LOOKUPS, ("count", (), {})], False),
+        ([("register", ("new", "PYRO:obj@host:1"), {})], False),
+        (LOOKUPS * 1000, False),
+    ],
 )
+def test_batches_are_answered_alike(protocol, serializer, calls, plain):
+    with_road, without, straight = both(batch(protocol, serializer, *calls), protocol)
+    assert with_road == without
+    assert straight == (plain and serializer == "serpent")
+    assert both(request(protocol, serializer, "<batch>", *calls, flags=Flag.BATCH), protocol)[:2] == (without, without)
+
+
+@EACH
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("name", ["a", "n" * 255, "lab" * 333])
+def test_compressed_requests_and_answers_are_alike(protocol, serializer, compress, name):
+    uri = f"PYRO:{'object' * 50}@host:1"
+    data = request(protocol, "serpent", "register", name, uri, compress=compress, sequence=1)
+    data += request(protocol, serializer, "lookup", name, compress=compress, sequence=2) * 2
+    data += batch(protocol, serializer, *[("lookup", (name,), {})] * 20, compress=compress, sequence=3)
+    plain_settings = both(data, protocol)
+    assert plain_settings[0] == plain_settings[1]
+    for _ in range(2):  # the second time the answer is remembered
+        with_road, without, _ = both(data, protocol, compression=True)
+        assert with_road == without == plain_settings[0]
+
+
+@pytest.mark.parametrize("protocol", [PYRO4, PYRO5])
+def test_a_compressed_lookup_takes_the_straight_road_and_comes_back_compressed(protocol):
+    session = connected(protocol, Settings(compression=True))
+    name, uri = "lab" * 333, f"PYRO:{'object' * 50}@host:1"
+    session._host.nameserver.register(name, uri)
+    data = request(protocol, "serpent", "lookup", name, compress=True)
+    assert len(data) < 200
+    first = session.receive_data(data)
+    assert 0 < len(first) < 200
+    assert len(session.receive_data(data)) == len(first)
+
+
+@pytest.mark.parametrize("protocol", [PYRO4, PYRO5])
+def test_what_compressed_data_unfolds_to_is_bounded(protocol):
+    data = request(protocol, "serpent", "lookup", "n" * (1 << 18), compress=True)
+    assert len(data) < 2000
+    with_road, without, straight = both(data, protocol)
+    assert with_road == without
+    assert not straight
+
+
+def test_signed_and_compressed_requests_are_answered_alike():
+    data = request(PYRO4, "serpent", "lookup", "n" * 255, key=KEY, compress=True)
+    with_road, without, straight = both(data, PYRO4, key=KEY, compression=True)
+    assert with_road == without
+    assert straight
+
+
+@pytest.mark.parametrize("settings", [Settings(straight_road=False), Settings(max_message_size=65535)])
 def test_settings_can_close_the_road(settings):
     found, straight = answers(connected(PYRO4, settings), request(PYRO4, "serpent", "lookup", "a"), PYRO4)
     assert not straight
@@ -215,7 +414,15 @@ def damaged_requests(draw):
     """Real requests with some bytes changed, cut out or put in."""
     protocol, serializer = draw(st.sampled_from(SERIALIZERS))
     name = draw(st.sampled_from(NAMES) | st.text(max_size=20))
-    data = bytearray(request(protocol, serializer, "lookup", name) + request(protocol, serializer, "lookup", "a"))
+    uri = draw(st.sampled_from(["PYRO:obj@host:1", URI("PYRO:obj@host:1")]))
+    compress = draw(st.booleans())
+    requests = [
+        request(protocol, serializer, "lookup", name, compress=compress),
+        request(protocol, serializer, "register", name, uri, compress=compress),
+        batch(protocol, serializer, ("lookup", (name,), {}), ("lookup", ("a",), {}), compress=compress),
+        request(protocol, serializer, "lookup", "a"),
+    ]
+    data = bytearray(b"".join(draw(st.permutations(requests))[:2]))
     for _ in range(draw(st.integers(0, 3))):
         position = draw(st.integers(0, len(data) - 1))
         kind = draw(st.sampled_from(["change", "remove", "insert"]))
@@ -237,10 +444,11 @@ def test_damaged_requests_are_answered_alike(damaged):
 
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_messages_are_nothing_to_it(data):
-    def find(serializer_id, payload):
+    def find(serializer_id, payload, batch):
         raise AssertionError("this is no call")
 
-    for road in (Pyro4Road(find), Pyro4Road(find, KEY), Pyro5Road(find)):
+    squeeze4, squeeze5 = Squeeze(PYRO4, active=False), Squeeze(PYRO5, active=False)
+    for road in (Pyro4Road(find, squeeze4), Pyro4Road(find, squeeze4, KEY), Pyro5Road(find, squeeze5)):
         out = []
         assert road.advance(data, out) == data
         assert out == []
@@ -248,6 +456,6 @@ def test_bytes_that_are_no_messages_are_nothing_to_it(data):
 
 def test_correlation_ids_are_all_different():
     out = []
-    road = Pyro4Road(lambda serializer_id, payload: b"answer")
+    road = Pyro4Road(lambda serializer_id, payload, batch: b"answer", Squeeze(PYRO4, active=False))
     assert road.advance(request(PYRO4, "serpent", "count") * 1000, out) == b""
     assert len({answer[30:46] for answer in out}) == 1000

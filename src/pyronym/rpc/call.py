@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from pyronym.serializers.classes import BatchFailure, RemoteReference
 from pyronym.serializers.registry import Serializer
 from pyronym.settings import Settings
 from pyronym.wire.message import Flag, Message, MessageType
+from pyronym.wire.straight import Begun
 
 LARGE_PAYLOAD: Final = 1 << 16
 """Bytes. Calls that are larger are read in a worker thread."""
@@ -44,7 +46,7 @@ class Binder:
         return self._bound[hosted]
 
 
-class Call:
+class Call(ABC):
     """One invoke message. The shell performs it with `run` and then gives it back to its session.
 
     `inline`: it never blocks and runs on the event loop; otherwise it belongs in a worker thread.
@@ -53,19 +55,62 @@ class Call:
     `fatal`: the connection must close after the reply.
     """
 
-    def __init__(
-        self, request: Message, serializer: Serializer, binder: Binder, settings: Settings, replies: Replies
-    ) -> None:
+    inline = True
+    detached = False
+    fatal = False
+    reply = b""
+
+    def __init__(self, request: Message, binder: Binder, settings: Settings, replies: Replies) -> None:
         self._request = request
-        self._serializer = serializer
         self._binder = binder
         self._settings = settings
         self._replies = replies
-        self._batch = bool(request.flags & Flag.BATCH)
         self._oneway = bool(request.flags & Flag.ONEWAY)
+
+    @abstractmethod
+    def run(self) -> Generator[Any, Any, None]:
+        """Perform the call, as a generator: it yields what must be waited for (a Deferred or an awaitable), and is sent
+        the result or thrown the exception; or IN_WORKER, to be gone on with in a worker thread. When it ends, `reply`
+        is there.
+        """
+
+    def _fail(self, problem: Exception) -> None:
+        log.debug("call from %s failed: %r", self._binder.peer.remote, problem)
+        if not self._oneway:
+            self._attach_traceback(problem)
+            self.reply = self._replies.error(self._request, problem)
+
+    def _attach_traceback(self, problem: Exception) -> None:
+        lines = traceback_lines(problem, detailed=self._settings.detailed_traceback)
+        problem._pyroTraceback = lines  # type: ignore[attr-defined]  # the attribute that all Pyro clients read
+
+
+class BegunCall(Call):
+    """A call that the straight road has begun: what is left is to wait, and to say how it ended."""
+
+    def __init__(self, begun: Begun, binder: Binder, settings: Settings, replies: Replies) -> None:
+        super().__init__(begun.request, binder, settings, replies)
+        self._begun = begun
+
+    def run(self) -> Generator[Any, Any, None]:
+        """Wait for what the answer depends on."""
+        try:
+            yield self._begun.deferred
+            self.reply = self._begun.reply
+        except Exception as problem:
+            self._fail(problem)
+
+
+class Invocation(Call):
+    """A call of which nothing but its message is known yet."""
+
+    def __init__(
+        self, request: Message, serializer: Serializer, binder: Binder, settings: Settings, replies: Replies
+    ) -> None:
+        super().__init__(request, binder, settings, replies)
+        self._serializer = serializer
+        self._batch = bool(request.flags & Flag.BATCH)
         self._failure: Exception | None = None
-        self.reply = b""
-        self.fatal = False
         # A payload of 16 MB takes seconds to read, in which the event loop must serve other clients.
         self._decoded = len(request.data) <= LARGE_PAYLOAD and self._decode()
         self.inline = self._decoded and (self._failure is not None or self._hosted.inline)
@@ -92,10 +137,7 @@ class Call:
         self._hosted: Hosted = hosted
 
     def run(self) -> Generator[Any, Any, None]:
-        """Perform the call, as a generator: it yields what must be waited for (a Deferred or an awaitable), and is sent
-        the result or thrown the exception; or IN_WORKER, to be gone on with in a worker thread. When it ends, `reply`
-        is there.
-        """
+        """Find the method, call it, and answer."""
         try:
             if not self._decoded:
                 self._decode()
@@ -164,16 +206,6 @@ class Call:
             annotations["STRM"] = stream_id.encode()
         problem = ProtocolError("result of call is an iterator")
         self.reply = self._replies.error(self._request, problem, Flag.ITEM_STREAM, annotations)
-
-    def _fail(self, problem: Exception) -> None:
-        log.debug("call from %s failed: %r", self._binder.peer.remote, problem)
-        if not self._oneway:
-            self._attach_traceback(problem)
-            self.reply = self._replies.error(self._request, problem)
-
-    def _attach_traceback(self, problem: Exception) -> None:
-        lines = traceback_lines(problem, detailed=self._settings.detailed_traceback)
-        problem._pyroTraceback = lines  # type: ignore[attr-defined]  # the attribute that all Pyro clients read
 
 
 def _batch_steps(calls: object) -> list[tuple[str, Any, Any]]:

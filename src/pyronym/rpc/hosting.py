@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 from pyronym.rpc.exposed import Members
 from pyronym.serializers.classes import RemoteReference
+from pyronym.wire.straight import Begun
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -37,9 +38,12 @@ class LongWork(Generic[T_co]):
 class StraightRoad(Protocol):
     """A shorter way to answer some requests of one connection, straight from their bytes."""
 
+    begun: Begun | None
+    """A call that `advance` has begun, and whose answer has to be waited for. Whoever takes it sets it to None."""
+
     def advance(self, data: bytes, out: list[bytes]) -> bytes:
         """Answer whole requests from the front of `data`, as long as they are of the kind that it knows. The answers
-        are appended to `out`; what is left of `data` is returned.
+        are appended to `out`; what is left of `data` is returned. Stops after a call that has `begun`.
         """
         ...
 

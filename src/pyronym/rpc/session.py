@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 from pyronym.errors import DaemonError, ProtocolError, PyroError, SerializeError
-from pyronym.rpc.call import Binder, Call
+from pyronym.rpc.call import BegunCall, Binder, Call, Invocation
 from pyronym.rpc.hosting import Address, Host, Peer, StraightRoad
 from pyronym.rpc.replies import NO_FLAGS, Replies
 from pyronym.settings import Settings
@@ -53,6 +53,7 @@ class ServerSession:
         self._current: Call | None = None
         self._hmac_key = hmac_key
         self._straight: StraightRoad | None = None
+        self._begun: BegunCall | None = None
         self.peer = Peer(0, local, remote)
         self._binder = Binder(host, self.peer)
 
@@ -66,16 +67,20 @@ class ServerSession:
         """A call is out whose reply must come before any other: what is read now has to wait."""
         return self._current is not None
 
-    def receive_data(self, data: bytes) -> bool:
-        """Take bytes from the connection. True: they have been answered already, see `data_to_send`. Otherwise ask for
-        `next_call` next.
+    def receive_data(self, data: bytes) -> bytes:
+        """Take bytes from the connection. What is returned, if anything, is the answer to all of them, to be sent.
+        Otherwise ask for `next_call` next.
         """
-        if self._straight is not None and self._current is None and not self._decoder.buffered:
-            data = self._straight.advance(data, self._out)
-            if not data:
-                return True
+        straight = self._straight
+        if straight is not None and self._current is None and not self._decoder.buffered and not self._out:
+            data = straight.advance(data, self._out)
+            if straight.begun is not None:
+                self._begun = BegunCall(straight.begun, self._binder, self._settings, self._replies)
+                straight.begun = None
+            elif not data:
+                return self.data_to_send()
         self._decoder.feed(data)
-        return False
+        return b""
 
     def data_to_send(self) -> bytes:
         """What is to be sent, in one piece; each byte is given once."""
@@ -86,6 +91,9 @@ class ServerSession:
 
     def next_call(self) -> Call | None:
         """The next call to perform; None when more bytes are needed, or while the session is `busy` or `closing`."""
+        if self._begun is not None:
+            self._current, self._begun = self._begun, None
+            return self._current
         while self._current is None and self._state is not State.CLOSED:
             try:
                 message = self._decoder.next_message()
@@ -136,7 +144,7 @@ class ServerSession:
             self._out.append(self._replies.error(message, problem))
             self.close()
             return None
-        return Call(message, serializer, self._binder, self._settings, self._replies)
+        return Invocation(message, serializer, self._binder, self._settings, self._replies)
 
     def _connect(self, message: Message) -> None:
         self.peer.protocol = message.protocol

@@ -131,9 +131,12 @@ class Connection(asyncio.Protocol):
         """Take bytes, and perform the calls that are complete with them."""
         if self._lingering is not None:
             return
-        if self._session.receive_data(data) and self._writable:
-            self._transport.write(self._session.data_to_send())
-        elif self._is_blocked():
+        answer = self._session.receive_data(data)
+        if answer:
+            self._transport.write(answer)
+            if self._writable:
+                return
+        if self._is_blocked():
             self._paused = True
             self._transport.pause_reading()
         else:

@@ -6,7 +6,7 @@ from pyronym.rpc.exposed import Members, exposed_members
 from pyronym.rpc.hosting import Hosted, Peer, StraightRoad
 from pyronym.service import pyro4, pyro5, requests
 from pyronym.service.nameservice import NameService
-from pyronym.service.straight_road import Lookups, straight_road
+from pyronym.service.straight_road import Requests, straight_road
 from pyronym.settings import Settings
 from pyronym.wire.message import PYRO4, PYRO5
 
@@ -19,7 +19,7 @@ class HostedNameServer(Hosted):
     def __init__(self, service: NameService, settings: Settings) -> None:
         self._service = service
         self._settings = settings
-        self._lookups = {protocol: Lookups(service, protocol, settings) for protocol in (PYRO4, PYRO5)}
+        self._requests = {protocol: Requests(service, protocol, settings) for protocol in (PYRO4, PYRO5)}
 
     def members(self, protocol: int) -> Members:
         """The methods of the dialect that goes with `protocol`."""
@@ -31,7 +31,7 @@ class HostedNameServer(Hosted):
 
     def straight_road(self, peer: Peer, hmac_key: bytes | None) -> StraightRoad | None:
         """The straight road for one client."""
-        return straight_road(self._lookups[peer.protocol], peer.protocol, self._settings, hmac_key)
+        return straight_road(self._requests[peer.protocol], peer.protocol, self._settings, hmac_key)
 
 
 def _dialect(protocol: int) -> type[requests.NameServer]:

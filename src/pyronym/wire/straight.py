@@ -1,8 +1,9 @@
-"""The straight road through the wire: plain calls are read, answered and their results written at one go.
+"""The straight road through the wire: common calls are read, answered and their results written at one go.
 
-A plain call has no flags, and no annotations but the signature of Pyro4. What is not recognised here is for `codec`,
-which knows everything; what is, is read and written as `codec` would (``tests/service/test_straight_road.py`` holds
-both beside each other). For speed there is one loop for each protocol with everything in it.
+Such a call has no annotations but the signature of Pyro4, and no flags but those for a batch and for compressed data.
+What is not recognised here is for `codec`, which knows everything; what is, is read and written as `codec` would
+(``tests/service/test_straight_road.py`` holds both beside each other). For speed there is one loop for each protocol
+with everything in it.
 """
 
 from __future__ import annotations
@@ -11,11 +12,28 @@ import hmac
 import os
 from collections.abc import Callable
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
 
-Find = Callable[[int, bytes], bytes | None]
-"""The payload of the answer to a call, by its serializer id and payload; None if that is for the general road."""
+from pyronym.errors import ProtocolError
+from pyronym.wire import pyro4, pyro5
+from pyronym.wire.compression import compress, decompress
+from pyronym.wire.frame import COMPRESSED_BIT
+from pyronym.wire.message import PYRO4, PYRO5, Flag, Message, MessageType
 
+K = TypeVar("K")
+V = TypeVar("V")
+
+MAX_CALL: Final = 1 << 16
+"""Bytes of a call, plain. Larger ones would take too long to be answered before others have their turn."""
+
+_MAX_REMEMBERED: Final = 4096
+"""Compressed payloads that are remembered in each direction."""
+
+_MAX_SIZE_REMEMBERED: Final = 4096
+"""Bytes, plain, of what is worth remembering: a batch does not come again."""
+
+_BATCH: Final = Flag.BATCH
+_FLAGS: Final = (0, COMPRESSED_BIT, _BATCH, _BATCH | COMPRESSED_BIT)
 _CHECKSUM_SEED: Final = 48 + 0x34E9
 _SIGNATURE_HEAD: Final = b"HMAC\x00\x14"
 _SIGNATURE_SIZE: Final = 26
@@ -23,22 +41,100 @@ _CORRELATION_HEAD: Final = b"CORR\x00\x10"
 _CORRELATION_SIZE: Final = 22
 
 
+class Pending(NamedTuple):
+    """A call that has begun: its answer may be told when something else is done."""
+
+    deferred: object
+    """What has to be waited for. If it fails, its error is the answer."""
+    payload: bytes
+    """The payload of the answer if it succeeds."""
+
+
+class Begun(NamedTuple):
+    """A pending call as the session needs it to finish it."""
+
+    deferred: object
+    request: Message
+    """Without its data."""
+    reply: bytes
+    """The message to send if `deferred` succeeds."""
+
+
+Find = Callable[[int, bytes, int], bytes | Pending | None]
+"""The payload of the answer to a call, by its serializer id, payload, and whether it is a batch (not 0). None if that
+is for the general road."""
+
+
+def remember(known: dict[K, V], key: K, value: V, limit: int) -> None:
+    """Keep a value in `known`. When there are as many as `limit` already, it starts again with none."""
+    if len(known) >= limit:
+        known.clear()
+    known[key] = value
+
+
+class Squeeze:
+    """Compressed payloads of one protocol, and what they unfold to: those that were seen lately are remembered.
+
+    To compress an answer of 500 bytes takes 15 microseconds, to find it here 0.1. Compresses nothing unless `active`.
+    """
+
+    def __init__(self, protocol: int, *, active: bool) -> None:
+        wire = pyro4 if protocol == PYRO4 else pyro5
+        self._from = wire.COMPRESS_FROM
+        self._level = wire.COMPRESS_LEVEL
+        self._active = active
+        self._plain: dict[bytes, bytes] = {}
+        self._compressed: dict[bytes, bytes | None] = {}
+
+    def plain(self, payload: bytes) -> bytes | None:
+        """What was compressed; None if it is broken or too large, which `codec` has words for."""
+        known = self._plain.get(payload)
+        if known is not None:
+            return known
+        try:
+            plain = decompress(payload, 0, MAX_CALL)
+        except ProtocolError:
+            return None
+        if len(plain) <= _MAX_SIZE_REMEMBERED:
+            remember(self._plain, payload, plain, _MAX_REMEMBERED)
+        return plain
+
+    def compressed(self, payload: bytes) -> bytes | None:
+        """The payload compressed; None where that is not worth while."""
+        if not self._active or len(payload) < self._from:
+            return None
+        if len(payload) > _MAX_SIZE_REMEMBERED:
+            return compress(payload, self._level)
+        try:
+            return self._compressed[payload]
+        except KeyError:
+            compressed = compress(payload, self._level)
+            remember(self._compressed, payload, compressed, _MAX_REMEMBERED)
+            return compressed
+
+
 class Pyro4Road:
-    """Plain calls of protocol 48, all signed if there is a key."""
+    """Calls of protocol 48, all signed if there is a key."""
 
     _HEADER: Final = Struct("!10sHiHHHH")
     _RESULT: Final = Struct("!10sHiHHHH6s16s")
-    _CALL_START: Final = b"PYRO\x00\x30\x00\x04\x00\x00"
-    _RESULT_START: Final = b"PYRO\x00\x30\x00\x05\x00\x00"
+    _CALL: Final = b"PYRO\x00\x30\x00\x04\x00\x00"
+    _FLAGGED_CALLS: Final = {b"PYRO\x00\x30\x00\x04\x00" + bytes([flags]): flags for flags in _FLAGS}
+    _RESULTS: Final = {flags: b"PYRO\x00\x30\x00\x05\x00" + bytes([flags]) for flags in _FLAGS}
 
-    def __init__(self, find: Find, hmac_key: bytes | None = None) -> None:
+    def __init__(self, find: Find, squeeze: Squeeze, hmac_key: bytes | None = None) -> None:
+        self.begun: Begun | None = None
         self._find = find
+        self._squeeze = squeeze
         self._key = hmac_key or None
         self._annotations = _SIGNATURE_SIZE if hmac_key else 0
         self._next_id = _CorrelationIds().next
 
     def advance(self, data: bytes, out: list[bytes]) -> bytes:
-        """Answer calls from the front of `data` as long as they are recognised: the results go to `out`. The rest."""
+        """Answer calls from the front of `data` as long as they are recognised: the results go to `out`. The rest.
+
+        Stops after a call whose answer has to be waited for, and leaves that in `begun`.
+        """
         position, size, expected = 0, len(data), self._annotations
         while position < size:
             start = position + 24 + expected
@@ -46,33 +142,48 @@ class Pyro4Road:
                 break
             kind, sequence, length, serializer_id, annotations, _, checksum = self._HEADER.unpack_from(data, position)
             end = start + length
+            flags = 0 if kind == self._CALL else self._FLAGGED_CALLS.get(kind)
             if (
-                kind != self._CALL_START
+                flags is None
                 or annotations != expected
                 or not start < end <= size
-                or checksum != (4 + _CHECKSUM_SEED + sequence + length + serializer_id + annotations) & 0xFFFF
+                or length > MAX_CALL
+                or checksum != (4 + _CHECKSUM_SEED + flags + sequence + length + serializer_id + annotations) & 0xFFFF
             ):
                 break
-            payload = data[start:end]
-            if self._key is not None and not self._is_signed(self._key, data[position + 24 : start], payload):
+            payload: bytes | None = data[start:end]
+            if self._key is not None and not self._is_signed(self._key, data[position + 24 : start], data[start:end]):
                 break
-            answer = self._find(serializer_id, payload)
+            if flags & COMPRESSED_BIT:
+                payload = self._squeeze.plain(data[start:end])
+            answer = self._find(serializer_id, payload, flags & _BATCH) if payload is not None else None
             if answer is None:
                 break
-            out.append(self._result(sequence, serializer_id, answer))
             position = end
+            if type(answer) is bytes:
+                out.append(self._result(sequence, serializer_id, flags & _BATCH, answer))
+            else:
+                assert isinstance(answer, Pending)
+                request = Message(PYRO4, MessageType.INVOKE, serializer_id, flags & _BATCH, sequence, b"")
+                reply = self._result(sequence, serializer_id, flags & _BATCH, answer.payload)
+                self.begun = Begun(answer.deferred, request, reply)
+                break
         return data[position:]
 
     def _is_signed(self, key: bytes, annotations: bytes, payload: bytes) -> bool:
         return hmac.compare_digest(annotations, _SIGNATURE_HEAD + hmac.digest(key, payload, "sha1"))
 
-    def _result(self, sequence: int, serializer_id: int, payload: bytes) -> bytes:
+    def _result(self, sequence: int, serializer_id: int, flags: int, payload: bytes) -> bytes:
+        compressed = self._squeeze.compressed(payload)
+        if compressed is not None:
+            payload = compressed
+            flags |= COMPRESSED_BIT
         correlation = self._next_id()
         length = len(payload)
         size = _CORRELATION_SIZE + self._annotations
-        checksum = (5 + _CHECKSUM_SEED + sequence + length + serializer_id + size) & 0xFFFF
+        checksum = (5 + _CHECKSUM_SEED + flags + sequence + length + serializer_id + size) & 0xFFFF
         head = self._RESULT.pack(
-            self._RESULT_START, sequence, length, serializer_id, size, 0, checksum, _CORRELATION_HEAD, correlation
+            self._RESULTS[flags], sequence, length, serializer_id, size, 0, checksum, _CORRELATION_HEAD, correlation
         )
         if self._key is None:
             return head + payload
@@ -80,20 +191,26 @@ class Pyro4Road:
 
 
 class Pyro5Road:
-    """Plain calls of protocol 502."""
+    """Calls of protocol 502."""
 
     _HEADER: Final = Struct("!7sBHHII16sHH")
-    _CALL_START: Final = b"PYRO\x01\xf6\x04"
-    _RESULT_START: Final = b"PYRO\x01\xf6\x05"
+    _CALL: Final = b"PYRO\x01\xf6\x04"
+    _RESULT: Final = b"PYRO\x01\xf6\x05"
     _HAS_CORRELATION: Final = 64
+    _KNOWN_FLAGS: Final = COMPRESSED_BIT | _BATCH | _HAS_CORRELATION
     _MAGIC: Final = 0x4DC5
 
-    def __init__(self, find: Find) -> None:
+    def __init__(self, find: Find, squeeze: Squeeze) -> None:
+        self.begun: Begun | None = None
         self._find = find
+        self._squeeze = squeeze
         self._next_id = _CorrelationIds().next
 
     def advance(self, data: bytes, out: list[bytes]) -> bytes:
-        """Answer calls from the front of `data` as long as they are recognised: the results go to `out`. The rest."""
+        """Answer calls from the front of `data` as long as they are recognised: the results go to `out`. The rest.
+
+        Stops after a call whose answer has to be waited for, and leaves that in `begun`.
+        """
         position, size = 0, len(data)
         while position < size:
             start = position + 40
@@ -104,32 +221,51 @@ class Pyro5Road:
             )
             end = start + length
             if (
-                kind != self._CALL_START
-                or flags & ~self._HAS_CORRELATION
+                kind != self._CALL
+                or flags & ~self._KNOWN_FLAGS
                 or annotations
                 or magic != self._MAGIC
                 or not start < end <= size
+                or length > MAX_CALL
             ):
                 break
-            answer = self._find(serializer_id, data[start:end])
+            payload: bytes | None = data[start:end]
+            if flags & COMPRESSED_BIT:
+                payload = self._squeeze.plain(data[start:end])
+            answer = self._find(serializer_id, payload, flags & _BATCH) if payload is not None else None
             if answer is None:
                 break
-            if not flags:
-                correlation = self._next_id()
-            head = self._HEADER.pack(
-                self._RESULT_START,
-                serializer_id,
-                self._HAS_CORRELATION,
-                sequence,
-                len(answer),
-                0,
-                correlation,
-                0,
-                self._MAGIC,
-            )
-            out.append(head + answer)
             position = end
+            if not flags & self._HAS_CORRELATION:
+                correlation = self._next_id()
+            if type(answer) is bytes:
+                out.append(self._result(sequence, serializer_id, flags & _BATCH, correlation, answer))
+            else:
+                assert isinstance(answer, Pending)
+                request = Message(
+                    PYRO5,
+                    MessageType.INVOKE,
+                    serializer_id,
+                    flags & _BATCH,
+                    sequence,
+                    b"",
+                    correlation=correlation,
+                )
+                reply = self._result(sequence, serializer_id, flags & _BATCH, correlation, answer.payload)
+                self.begun = Begun(answer.deferred, request, reply)
+                break
         return data[position:]
+
+    def _result(self, sequence: int, serializer_id: int, flags: int, correlation: bytes, payload: bytes) -> bytes:
+        flags |= self._HAS_CORRELATION
+        compressed = self._squeeze.compressed(payload)
+        if compressed is not None:
+            payload = compressed
+            flags |= COMPRESSED_BIT
+        head = self._HEADER.pack(
+            self._RESULT, serializer_id, flags, sequence, len(payload), 0, correlation, 0, self._MAGIC
+        )
+        return head + payload
 
 
 class _CorrelationIds:
