@@ -172,7 +172,7 @@ def test_an_immediate_storage_is_written_on_the_callers_thread(owner, caplog):
     with pytest.raises(StorageError, match="full"):
         committer.commit_now([put("b")])
     storage.errors["c"] = ZeroDivisionError("oops")
-    with pytest.raises(StorageError, match="fake:storage.*ZeroDivisionError"):
+    with pytest.raises(StorageError, match=r"fake:storage.*ZeroDivisionError"):
         committer.commit_now([put("c")])
     assert "Traceback" in caplog.text
     assert storage.commits == [["a"], ["b"], ["c"]]

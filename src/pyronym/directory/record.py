@@ -31,7 +31,7 @@ class Change(_NameAndRecord):
 
     __slots__ = ()
 
-    def __new__(cls, name: str, record: Record | None) -> Change:
+    def __new__(cls, name: str, record: Record | None) -> Change:  # noqa: D102  # the class says it
         if record is not None and record.name != name:
             raise ValueError(f"change of {name!r} has the record of {record.name!r}")
         return tuple.__new__(cls, (name, record))

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pyronym.errors import BadPatternError
 from pyronym.uri import URI
 
-
 _PLAIN_URI = re.compile(r"PYRO:[^\s@]+@[^\s@:\[]+:[0-9]{1,5}")
 """What most URIs look like, and what is one for certain: to see that takes 0.5 microseconds, to make a URI of it 2."""
 
