@@ -57,7 +57,9 @@ def assert_equal_to_model(directory, model, asked_names, asked_tags):
 @given(
     loaded=st.lists(records, max_size=6),
     steps=st.lists(
-        st.tuples(st.sampled_from(["stage", "stage", "apply", "abandon"]), st.lists(changes, max_size=4), names),
+        st.tuples(
+            st.sampled_from(["stage", "stage", "apply", "abandon", "make"]), st.lists(changes, max_size=4), names
+        ),
         max_size=25,
     ),
     asked_tags=tags,
@@ -81,6 +83,10 @@ def test_any_sequence_of_stages_applies_and_abandons_equals_a_plain_dict(loaded,
             applied += len(staged.changes)
         elif step == "abandon" and outstanding:
             directory.abandon(outstanding.pop(chance.randrange(len(outstanding))))
+        elif step == "make" and not outstanding:
+            directory.make(batch)
+            apply_to_model(model, batch)
+            applied += len(batch)
         assert directory.revision == applied
         upcoming = dict(model)
         for staged in outstanding:
@@ -153,6 +159,25 @@ def test_applying_out_of_order_is_refused_and_changes_nothing():
     directory.apply(first)
     directory.apply(second)
     assert list(directory) == ["a", "b"]
+
+
+def test_changes_are_not_made_past_those_that_are_staged():
+    directory = Directory()
+    staged = directory.stage([put("a")])
+    with pytest.raises(ValueError, match="while others are staged"):
+        directory.make([put("b")])
+    directory.apply(staged)
+    directory.make([put("b")])
+    assert list(directory) == ["a", "b"]
+
+
+def test_a_name_that_is_staged_twice_with_one_change_and_another_between_is_as_the_last_says():
+    directory = Directory()
+    change, between = put("a", "PYRO:first@h:1"), put("a", "PYRO:between@h:1")
+    first, second, _ = directory.stage([change]), directory.stage([between]), directory.stage([change])
+    for staged in (first, second):
+        directory.apply(staged)
+        assert directory.upcoming("a") is change.record
 
 
 @pytest.mark.parametrize("end", ["apply", "abandon"])

@@ -47,3 +47,10 @@ def test_a_set_is_found_only_while_it_is_in_use():
     assert sets.find(tags) is shared
     sets.drop(shared)
     assert sets.find(tags) is tags
+
+
+def test_no_tags_are_one_object_that_is_not_counted():
+    sets = TagSets()
+    assert sets.take(frozenset()) is sets.take(frozenset(set()))
+    sets.drop(frozenset())
+    assert len(sets) == 0

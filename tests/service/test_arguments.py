@@ -1,10 +1,13 @@
 """What callers of the name server may pass, and what they are told when they pass something else."""
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pyronym import NameServer
 from pyronym.errors import BadPatternError, NameTakenError, PyroError, UnknownNameError
 from pyronym.service import pyro4, pyro5
+from pyronym.service.arguments import checked_uri
 from pyronym.service.nameservice import NameService
 from pyronym.storage.mapping import MappingStore
 from pyronym.uri import URI
@@ -146,3 +149,20 @@ def test_the_blocking_name_server_writes_any_mapping():
     assert list(mapping) == ["new"]
     with pytest.raises(TypeError, match="MutableMapping"):
         NameServer(12)
+
+
+part = st.text("o1.:@[]/u \n\u00e9\u0661", max_size=5) | st.sampled_from(["./u", "localhost", "99999", "1" * 5000])
+
+
+@given(st.builds("{}:{}@{}:{}".format, st.sampled_from(["PYRO", "pyro", "PYRONAME", "PYROX"]), part, part, part))
+@example("PYRO:o@./u:1")
+@example("PYRO:o@[::1]:1")
+@example("PYRO:o@h:1\n")
+def test_a_text_can_be_registered_if_it_is_a_uri(text):
+    try:
+        URI(text)
+    except PyroError:
+        with pytest.raises(PyroError):
+            checked_uri(text)
+    else:
+        assert checked_uri(text) == text

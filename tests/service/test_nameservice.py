@@ -174,6 +174,57 @@ def test_close_finishes_what_is_on_its_way(storage):
     assert sum(map(len, storage.commits)) == 50
 
 
+@pytest.mark.parametrize("immediate", [True, False])
+def test_a_change_after_close_is_refused_and_not_on_its_way(storage, immediate):
+    service = NameService(MappingStore(MemoryStorage()) if immediate else storage)
+    service.close()
+    with pytest.raises(StorageError, match="the storage is closed"):
+        service.register("a", uri(1), NO_TAGS)
+    assert "a" not in service
+    assert service.get("a") is None
+
+
+def test_a_memory_that_refuses_a_change_leaves_everything_as_it_was():
+    class Full(dict):
+        def __setitem__(self, name, value):
+            if len(self) == 2 and name not in self:
+                raise MemoryError("full")
+            super().__setitem__(name, value)
+
+    mapping = Full()
+    service = NameService(MappingStore(mapping))
+    service.register("a", uri(1), NO_TAGS)
+    service.register("b", uri(2), NO_TAGS)
+    with pytest.raises(StorageError, match="full"):
+        service.register("c", uri(3), NO_TAGS, safe=True)
+    assert list(mapping) == ["a", "b"]
+    assert "c" not in service
+    assert service.get("c") is None
+    assert service.remove(["a"]) == 1
+    assert service.register("c", uri(3), NO_TAGS, safe=True) is None
+
+
+def test_of_many_safe_registrations_in_memory_one_wins_and_the_others_change_nothing():
+    service = NameService(MappingStore(MemoryStorage()))
+    won = []
+
+    def work(number):
+        for turn in range(200):
+            try:
+                service.register(f"n{turn}", uri(number), NO_TAGS, safe=True)
+            except NameTakenError:
+                continue
+            won.append((f"n{turn}", uri(number)))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(won) == sorted((record.name, record.uri) for record in service.everything())
+    assert len(won) == 200
+
+
 def test_what_became_durable_together_is_delivered_in_one_call_in_order(service, storage):
     delivered = queue.SimpleQueue()
     service.deliver = delivered.put

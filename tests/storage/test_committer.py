@@ -29,8 +29,9 @@ class BlockingStorage:
 
     description = "fake:storage"
 
-    def __init__(self, immediate=False):
-        self.immediate = immediate
+    immediate = False
+
+    def __init__(self):
         self.begun = threading.Semaphore(0)
         self.may_go_on = threading.Semaphore(0)
         self.commits = []
@@ -162,16 +163,21 @@ def test_one_thread_writes_and_only_when_there_is_something(storage, owner):
     assert not thread.is_alive()
 
 
-def test_an_immediate_storage_is_written_on_the_callers_thread(owner):
-    storage = BlockingStorage(immediate=True)
-    storage.let(2)
+def test_an_immediate_storage_is_written_on_the_callers_thread(owner, caplog):
+    storage = BlockingStorage()
+    storage.let(3)
     committer = Committer(storage, owner.done)
-    committer.submit(Item("a"))
-    assert owner.told == [(["a"], None)]
+    committer.commit_now([put("a")])
     storage.errors["b"] = StorageError("full")
-    committer.submit(Item("b"))
-    assert owner.told[1] == (["b"], storage.errors["b"])
+    with pytest.raises(StorageError, match="full"):
+        committer.commit_now([put("b")])
+    storage.errors["c"] = ZeroDivisionError("oops")
+    with pytest.raises(StorageError, match=r"fake:storage.*ZeroDivisionError"):
+        committer.commit_now([put("c")])
+    assert "Traceback" in caplog.text
+    assert storage.commits == [["a"], ["b"], ["c"]]
     assert storage.threads == {threading.current_thread()}
+    assert owner.told == []
     committer.close()
 
 
@@ -302,13 +308,14 @@ def test_close_under_load_tells_every_accepted_item_and_refuses_the_others(stora
     assert [name for names, _ in owner.told for name in names] == accepted
 
 
-@pytest.mark.parametrize("immediate", [True, False])
-def test_submit_after_close_is_refused(owner, immediate):
-    committer = Committer(BlockingStorage(immediate), owner.done)
+def test_changes_after_close_are_refused(storage, owner):
+    committer = Committer(storage, owner.done)
     committer.close()
     committer.close()
     with pytest.raises(StorageError, match="fake:storage: the storage is closed"):
         committer.submit(Item("a"))
+    with pytest.raises(StorageError, match="fake:storage: the storage is closed"):
+        committer.commit_now([put("a")])
     assert owner.told == []
 
 

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from generated import delete, put, stored
+from generated import apply_to, delete, put, stored
 
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
@@ -361,3 +361,31 @@ def test_many_names_load_in_one_go(file):
     assert records == [change.record for change in changes]
     assert len({id(record.metadata) for record in records}) == 7
     assert elapsed < 2  # a query for each name takes several times as long
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 63, 64, 255, 256, 257, 1000])
+def test_a_commit_of_any_size_makes_every_change(file, size):
+    with closing(SqliteStore(file)) as store:
+        names = [f"n{number:04}" for number in range(size)]
+        model = {}
+        commits = [
+            [put(name, tags=["old", name]) for name in names],
+            [put(name, f"PYRO:{name}@h:1", ["x", name] if int(name[1:]) % 3 else ()) for name in reversed(names)],
+            [delete(name) for name in names[::2]],
+            [change for name in names[::4] for change in (put(name), delete(name), put(name, tags=["again"]))],
+        ]
+        for changes in commits:
+            store.commit(changes)
+            apply_to(model, changes)
+            assert stored(store) == model
+        assert [record.name for record in store.load()] == names[1::2] + names[::4]
+    assert rows(file, "SELECT count(*) FROM pyro_metadata") == [(sum(len(r.metadata) for r in model.values()),)]
+
+
+def test_a_large_commit_takes_few_steps_of_the_database(file):
+    """Between two steps the thread that serves the network takes the interpreter, and gives it back when it likes."""
+    with closing(SqliteStore(file)) as store:
+        statements = []
+        store._db.set_trace_callback(statements.append)
+        store.commit([put(f"n{number}", tags=["x"]) for number in range(64)])
+    assert len(statements) <= 6, statements

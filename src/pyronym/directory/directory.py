@@ -1,7 +1,7 @@
 """All records in memory, with the indexes that answer each kind of question at a cost that follows the answer.
 
-A million names of 23 characters, with URIs of 63 and one tag that all have, take 310 bytes each, everything
-included (measured with tracemalloc on CPython 3.11); 400 with the items of a `MemoryStorage`, which share the texts
+A million names of 23 characters, with URIs of 63 and one tag that all have, take 330 bytes each, everything
+included (measured with tracemalloc on CPython 3.11); 420 with the items of a `MemoryStorage`, which share the texts
 and the sets of tags.
 """
 
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import takewhile
 
 from sortedcontainers import SortedList
@@ -20,11 +19,13 @@ from pyronym.directory.record import Change, Record
 from pyronym.directory.tagsets import TagSets
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Staged:
     """Changes on their way to the storage. Made by `Directory.stage`; equal only to itself."""
 
-    changes: tuple[Change, ...]
+    __slots__ = ("changes",)
+
+    def __init__(self, changes: tuple[Change, ...]) -> None:
+        self.changes = changes
 
 
 class Directory:
@@ -43,7 +44,8 @@ class Directory:
         self._by_tag: dict[str, dict[str, Record]] = {}
         self._tag_sets = TagSets()
         self._outstanding: deque[Staged] = deque()
-        self._upcoming: dict[str, dict[Staged, Record | None]] = {}
+        self._upcoming: dict[str, tuple[Staged, Record | None]] = {}
+        """For each name with staged changes the last of these: where it is staged, and what it makes of the name."""
 
     def load(self, records: Iterable[Record]) -> None:
         """Fill a directory in which nothing is registered or staged; of records with one name the last counts.
@@ -110,8 +112,8 @@ class Directory:
         """Announce changes. Each Staged must be ended by one `apply` or `abandon`."""
         staged = Staged(tuple(changes))
         self._outstanding.append(staged)
-        for change in staged.changes:
-            self._upcoming.setdefault(change.name, {})[staged] = change.record
+        for name, record in staged.changes:
+            self._upcoming[name] = staged, record
         return staged
 
     def apply(self, staged: Staged) -> None:
@@ -122,36 +124,52 @@ class Directory:
         """
         if not self._outstanding or self._outstanding[0] is not staged:
             raise ValueError("staged changes are applied once, in the order in which they were staged")
-        self._forget(staged)
-        for change in staged.changes:
-            if change.record is None:
-                self._delete(change.name)
-            else:
-                if change.name not in self._records:
-                    self._names.add(change.name)
-                self._put(change.record)
-        self.revision += len(staged.changes)
+        self._outstanding.popleft()
+        for name, _ in staged.changes:
+            self._forget(staged, name)
+        self._make(staged.changes)
+
+    def make(self, changes: Sequence[Change]) -> None:
+        """Make changes true that are durable already, in their order. Raises ValueError while others are staged: they
+        were decided on before.
+        """
+        if self._outstanding:
+            raise ValueError("changes are not made while others are staged; stage them, too")
+        self._make(changes)
 
     def abandon(self, staged: Staged) -> None:
         """Forget staged changes that will not happen. Raises ValueError when they are not outstanding."""
         if staged not in self._outstanding:
             raise ValueError("these changes are not staged here, or were applied or abandoned already")
-        self._forget(staged)
+        names = {name for name, _ in staged.changes if self._forget(staged, name)}
+        for earlier in takewhile(lambda other: other is not staged, self._outstanding):
+            for name, record in earlier.changes:
+                if name in names:
+                    self._upcoming[name] = earlier, record
+        self._outstanding.remove(staged)
 
     def upcoming(self, name: str) -> Record | None:
         """What the name will stand for when all staged changes are applied."""
-        pending = self._upcoming.get(name)
-        if pending is None:
-            return self._records.get(name)
-        return next(reversed(pending.values()))
+        last = self._upcoming.get(name)
+        return self._records.get(name) if last is None else last[1]
 
-    def _forget(self, staged: Staged) -> None:
-        self._outstanding.remove(staged)
-        for name in {change.name for change in staged.changes}:
-            pending = self._upcoming[name]
-            del pending[staged]
-            if not pending:
-                del self._upcoming[name]
+    def _forget(self, staged: Staged, name: str) -> bool:
+        """No longer expect what is staged for this name, if nothing was staged for it later. Whether that was so."""
+        last = self._upcoming.get(name)
+        if last is None or last[0] is not staged:
+            return False
+        del self._upcoming[name]
+        return True
+
+    def _make(self, changes: Sequence[Change]) -> None:
+        for name, record in changes:
+            if record is None:
+                self._delete(name)
+            else:
+                if name not in self._records:
+                    self._names.add(name)
+                self._put(record)
+        self.revision += len(changes)
 
     def _names_with_prefix(self, prefix: str) -> Iterator[str]:
         """The names that start with exactly this text, sorted."""
@@ -171,7 +189,11 @@ class Directory:
             record = Record(name, record.uri, tags)
         self._records[name] = record
         for tag in tags:
-            self._by_tag.setdefault(tag, {})[name] = record
+            tagged = self._by_tag.get(tag)
+            if tagged is None:
+                self._by_tag[tag] = {name: record}
+            else:
+                tagged[name] = record
 
     def _delete(self, name: str) -> None:
         record = self._records.pop(name, None)

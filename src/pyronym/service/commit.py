@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from threading import Condition
+from threading import Condition, RLock
 from typing import Any, Generic, TypeVar
 
 from pyronym.directory.directory import Staged
@@ -19,25 +19,27 @@ log = logging.getLogger(__name__)
 class Commit(Generic[T]):
     """A result that is there when some changes are durable: waited for with `result`, or called back.
 
-    All commits of a service share one `settled`, whose lock guards them and which is notified when some are done. So
-    nothing has to be made for each of them: a future of `concurrent.futures` costs 2 microseconds of the 24 that a
-    durable registration cost with it.
+    All commits of a service share its `lock`, which guards them, and `settled`, a condition with that lock, which is
+    notified when some are done. So nothing has to be made for each of them: a future of `concurrent.futures` costs 2
+    microseconds of the 24 that a durable registration cost with it.
     """
 
-    __slots__ = ("_callbacks", "_done", "_settled", "_value", "builds_on", "changes", "error", "staged")
+    __slots__ = ("_callbacks", "_done", "_lock", "_settled", "_value", "builds_on", "changes", "error", "staged")
+
+    staged: Staged
 
     def __init__(
-        self, changes: Sequence[Change], staged: Staged, value: T, builds_on: str | None, settled: Condition
+        self, changes: Sequence[Change], value: T, builds_on: str | None, lock: RLock, settled: Condition
     ) -> None:
         self.changes = changes
-        self.staged = staged
         self.builds_on = builds_on
         """The name whose earlier change must succeed for this one to make sense."""
         self.error: NamingError | None = None
         self._value = value
+        self._lock = lock  # to take it by way of the condition costs 0.3 microseconds more
         self._settled = settled
         self._done = False
-        self._callbacks: list[Callable[[Commit[T]], object]] = []
+        self._callbacks: tuple[Callable[[Commit[T]], object], ...] = ()
 
     def done(self) -> bool:
         """Whether the result is there."""
@@ -55,9 +57,9 @@ class Commit(Generic[T]):
 
     def add_done_callback(self, callback: Callable[[Commit[T]], object]) -> None:
         """Have `callback` called with this commit when the result is there; at once if it is."""
-        with self._settled:
+        with self._lock:
             if not self._done:
-                self._callbacks.append(callback)
+                self._callbacks += (callback,)
                 return
         callback(self)
 

@@ -2,7 +2,8 @@
 
 Reads come from memory. A change is checked against all that is committed and all that is on its way, staged, and
 handed to the committer; when the storage has it, the directory applies it, and only then its caller hears of it. If
-the storage fails, nothing has changed, and the caller gets the StorageError.
+the storage fails, nothing has changed, and the caller gets the StorageError. A storage in memory has it at once: then
+nothing is ever on its way, and nothing has to be staged.
 """
 
 from __future__ import annotations
@@ -143,21 +144,27 @@ class NameService:
             return self.remove([record.name for record in self.matching(pattern)])
 
     def _write(self, changes: list[Change], value: T, builds_on: str | None = None) -> Outcome[T]:
-        """Stage changes and send them on their way. The caller holds the lock, so that both happen in one order."""
+        """Send changes on their way and stage them. The caller holds the lock, so that both happen in one order."""
         if not changes:
             return value
-        commit = Commit(changes, self._directory.stage(changes), value, builds_on, self._settled)
+        if self._immediate:
+            self._committer.commit_now(changes)
+            self._directory.make(changes)
+            return value
+        commit = Commit(changes, value, builds_on, self._lock, self._settled)
+        self._committer.submit(commit)  # it may refuse; it is not told to have finished before this thread lets go
+        commit.staged = self._directory.stage(changes)
         self._in_flight.append(commit)
-        self._committer.submit(commit)
-        return commit.result() if self._immediate else commit
+        return commit
 
     def _settle(self, commits: Sequence[Commit[Any]], error: StorageError | None) -> None:
         """Called by the committer when these changes are durable, or have failed: here the directory follows."""
         expected = []
         with self._lock:
             for commit in commits:
-                self._in_flight.remove(commit)
-                commit.error = commit.error or error
+                self._in_flight.popleft()  # they are told in the order of their submission
+                if commit.error is None:
+                    commit.error = error
                 if commit.error is None:
                     self._directory.apply(commit.staged)
                 else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
@@ -29,8 +30,8 @@ class Committer(Generic[ItemT]):
     """Writes the changes of items to a storage, in the order in which the items were submitted.
 
     `done(items, error)` is called for every submitted item exactly once, in that order, several at a time: with None
-    when they are durable, with the reason when none of them was made. It is called on the committer's own thread, or
-    within `submit` when the storage is immediate; it must not raise, and must not call `close`.
+    when they are durable, with the reason when none of them was made. It is called on the committer's own thread; it
+    must not raise, and must not call `close`.
 
     The storage is used by nobody else from here on, and closed together with the committer.
     """
@@ -39,7 +40,11 @@ class Committer(Generic[ItemT]):
         self._storage = storage
         self._done = done
         self._waiting: list[ItemT] = []
-        self._wake = threading.Condition()
+        self._lock = threading.Lock()
+        self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        """True: something waits that nobody else has told of; False: the end. A queue of C's, put to once for each
+        group: a Condition that is notified of each item cost 2 microseconds of the 25 of a durable registration.
+        """
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -48,49 +53,55 @@ class Committer(Generic[ItemT]):
 
         May be called from several threads; who needs a certain order must see to it that the calls come in this order.
         """
-        with self._wake:
+        with self._lock:
             if self._closed:
-                raise failure("cannot write to", self._storage.description, "the storage is closed", "open it again")
-            if not self._storage.immediate:
-                self._waiting.append(item)
+                raise self._closed_error()
+            self._waiting.append(item)
+            if len(self._waiting) == 1:
+                self._wake.put(True)
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._run, name="pyronym-committer", daemon=True)
                     self._thread.start()
-                self._wake.notify()
-                return
-        self._write([item])
+
+    def commit_now(self, changes: Sequence[Change]) -> None:
+        """Make changes on the caller's thread, in a storage that is immediate. Raises StorageError when none was made.
+
+        One call at a time, and none beside `submit`.
+        """
+        if self._closed:
+            raise self._closed_error()
+        error = self._commit(changes)
+        if error is not None:
+            raise error
 
     def close(self) -> None:
         """Finish what waits, then close the storage, and raise what that raises. A second close does nothing."""
-        with self._wake:
+        with self._lock:
             self._closed = True
-            self._wake.notify()
         if self._thread is not None:
+            self._wake.put(False)
             self._thread.join()
         self._storage.close()
 
     def _run(self) -> None:
-        while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._waiting or self._closed)
+        while self._wake.get():
+            with self._lock:
                 items, self._waiting = self._waiting, []
-            if not items:
-                return
             self._write(items)
 
     def _write(self, items: Sequence[ItemT]) -> None:
-        error = self._commit(items)
+        error = self._commit([change for item in items for change in item.changes])
         if isinstance(error, ChangeRefusedError) and len(items) > 1:
             # One item that can never be stored must not take its neighbours with it. Other failures are not
             # retried: the disk or the lock that is to blame would only fail, or wait, for each item again.
             for item in items:
-                self._tell([item], self._commit([item]))
+                self._tell([item], self._commit(item.changes))
         else:
             self._tell(items, error)
 
-    def _commit(self, items: Sequence[ItemT]) -> StorageError | None:
+    def _commit(self, changes: Sequence[Change]) -> StorageError | None:
         try:
-            self._storage.commit([change for item in items for change in item.changes])
+            self._storage.commit(changes)
             return None
         except StorageError as problem:
             return problem
@@ -103,3 +114,6 @@ class Committer(Generic[ItemT]):
             self._done(items, error)
         except Exception:
             _log.exception("the owner of %s failed to take note of a commit", self._storage.description)
+
+    def _closed_error(self) -> StorageError:
+        return failure("cannot write to", self._storage.description, "the storage is closed", "open it again")

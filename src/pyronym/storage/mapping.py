@@ -59,9 +59,9 @@ class MappingStore:
         mapping = self._opened("cannot write to")
         before: list[tuple[str, Any]] = []
         try:
-            for change in changes:
-                before.append((change.name, mapping.get(change.name)))
-                _set(mapping, change.name, change.record and (change.record.uri, change.record.metadata))
+            for name, record in changes:
+                before.append((name, mapping.get(name)))
+                _set(mapping, name, record and (record.uri, record.metadata))
         except Exception as problem:
             raise self._undo(mapping, before, problem) from problem
 

@@ -23,6 +23,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 
@@ -46,6 +47,16 @@ _SCHEMA = (
         )""",
 )
 _INDEX = "CREATE INDEX IF NOT EXISTS pyro_metadata_object ON pyro_metadata(object)"
+
+# For so many rows as there are question marks in place of the braces.
+_DELETE_TAGS = "DELETE FROM pyro_metadata WHERE object IN (SELECT id FROM pyro_names WHERE name IN (VALUES {}))"
+_DELETE_NAMES = "DELETE FROM pyro_names WHERE name IN (VALUES {})"
+_PUT_NAMES = "INSERT INTO pyro_names(name, uri) VALUES {} ON CONFLICT(name) DO UPDATE SET uri = excluded.uri"
+_PUT_TAGS = """WITH given(name, metadata) AS (VALUES {})
+    INSERT INTO pyro_metadata(object, metadata) SELECT id, metadata FROM given CROSS JOIN pyro_names USING (name)"""
+
+_MAX_ROWS = 256
+"""Rows that one statement is given; SQLite takes 32766 values (999 before 3.32)."""
 
 _ANSWERS = {  # primary result code of SQLite: why, and what to do
     sqlite3.SQLITE_NOTADB: ("it is not a SQLite database", "give another file, or move this one away"),
@@ -114,18 +125,14 @@ class SqliteStore:
             else:
                 put[change.name] = change.record
         # The id of a name, and so its place in the order, lasts until the name is deleted.
-        names = [(name,) for name in {**deleted, **put}]
-        tags = [(tag, record.name) for record in put.values() for tag in record.metadata]
+        names = list({**deleted, **put})
+        records = [text for record in put.values() for text in (record.name, record.uri)]
+        tags = [text for record in put.values() for tag in record.metadata for text in (record.name, tag)]
         with self._using("cannot write to") as db, _transaction(db):
-            db.executemany("DELETE FROM pyro_metadata WHERE object = (SELECT id FROM pyro_names WHERE name = ?)", names)
-            db.executemany("DELETE FROM pyro_names WHERE name = ?", [(name,) for name in deleted])
-            db.executemany(
-                "INSERT INTO pyro_names(name, uri) VALUES (?, ?) ON CONFLICT(name) DO UPDATE SET uri = excluded.uri",
-                [(record.name, record.uri) for record in put.values()],
-            )
-            db.executemany(
-                "INSERT INTO pyro_metadata(object, metadata) SELECT id, ? FROM pyro_names WHERE name = ?", tags
-            )
+            _execute_in_bulk(db, _DELETE_TAGS, 1, names)
+            _execute_in_bulk(db, _DELETE_NAMES, 1, list(deleted))
+            _execute_in_bulk(db, _PUT_NAMES, 2, records)
+            _execute_in_bulk(db, _PUT_TAGS, 2, tags)
 
     def close(self) -> None:
         """Close the file. Unless another process has it open too, everything is then in this one file."""
@@ -231,6 +238,27 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+
+
+def _execute_in_bulk(db: sqlite3.Connection, statement: str, width: int, values: Sequence[str]) -> None:
+    """Execute a statement with rows of so many values, in as few steps as there are.
+
+    Each step gives the interpreter away and has to get it back from the thread that serves the network; `executemany`
+    takes a step for each row.
+    """
+    rows, start = _MAX_ROWS, 0
+    while start < len(values):
+        while start + rows * width > len(values):
+            rows >>= 1  # powers of two, so that the prepared statements are few enough to be remembered
+        end = start + rows * width
+        db.execute(_for_rows(statement, width, rows), values[start:end])
+        start = end
+
+
+@cache
+def _for_rows(statement: str, width: int, rows: int) -> str:
+    row = f"({','.join('?' * width)})"
+    return statement.format(",".join([row] * rows))
 
 
 def _records(db: sqlite3.Connection, where: str = "", parameters: tuple[str, ...] = ()) -> list[Record]:
