@@ -194,9 +194,9 @@ class Proxy(RemoteContainer):
             self._pyroLearn(connection.members)
 
     def _pyroLearn(self, members: Members) -> None:
-        self._pyroMethods = set(members.methods)
         self._pyroAttrs = set(members.attributes)
         self._pyroOneway = set(members.oneway)
+        self._pyroMethods = set(members.methods)  # the last, because `__getattr__` looks there without the lock
 
     def _pyroGetMetadata(self) -> None:
         """Find out what the object offers, if that is not known yet: fills `_pyroMethods` and its like."""
