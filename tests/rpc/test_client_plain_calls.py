@@ -80,8 +80,10 @@ def test_calls_are_the_same_bytes(protocol, serializer, options, argument):
 
 
 @BOTH
-@pytest.mark.parametrize("settings", [{"compression": True}, {"max_message_size": 1000}, {}])
-@pytest.mark.parametrize("size", [10, 500, 2000, LONGEST + 1])
+@pytest.mark.parametrize(
+    "settings", [{"compression": True}, {"max_message_size": 1000}, {"max_message_size": 70_000}, {}]
+)
+@pytest.mark.parametrize("size", [10, 500, 2000, LONGEST + 1, 80_000])
 def test_settings_and_sizes_make_no_difference(protocol, settings, size):
     outcomes = []
     for session in both(protocol, Settings(**settings), Settings(straight_road=False, **settings)):
@@ -145,6 +147,40 @@ def test_other_answers_are_taken_the_same(protocol, odd):
         call(session, "a")
         found.append(what_comes_of(session, [data, answer(protocol, "serpent", 2, 2)]))
     assert found[0] == found[1]
+
+
+@BOTH
+def test_a_second_result_does_not_take_the_place_of_the_first(protocol):
+    for session in both(protocol):
+        call(session, "a")
+        session.receive_data(answer(protocol, "serpent", 1, "first"))
+        session.receive_data(answer(protocol, "serpent", 1, "second"))
+        assert session.next_answer() == Result("first", holds_references=False)
+        call(session, "a")
+        with pytest.raises(PyroError, match="got 1 expected 2"):
+            session.next_answer()
+
+
+@BOTH
+@pytest.mark.parametrize("surplus", [b"P", b"PYRO", "answer"])
+def test_what_follows_an_answer_is_not_forgotten(protocol, surplus):
+    if surplus == "answer":
+        surplus = answer(protocol, "serpent", 1, "old")
+    found = []
+    for session in both(protocol):
+        call(session, "a")
+        pieces = [answer(protocol, "serpent", 1, "yes") + surplus, answer(protocol, "serpent", 2, "and so on")]
+        found.append(what_comes_of(session, pieces))
+    assert found[0] == found[1]
+
+
+@BOTH
+def test_a_ping_is_not_answered_by_a_result(protocol):
+    for session in both(protocol):
+        session.ping()
+        session.receive_data(answer(protocol, "serpent", 1, "pong"))
+        with pytest.raises(PyroError, match="invalid msg type 5"):
+            session.next_answer()
 
 
 def test_a_result_that_comes_before_the_welcome_shows_the_protocol():

@@ -74,7 +74,6 @@ def test_a_call_is_written_as_the_tuple_that_it_is(protocol, args, kwargs):
 
 
 @pytest.mark.parametrize("kwargs", [{}, {"a": 1}])
-@pytest.mark.parametrize("argument", ["\ud800", 10**5000], ids=["surrogate", "digits"])
-def test_a_call_that_cannot_be_written_says_why(argument, kwargs):
-    with pytest.raises(SerializeError, match=r"^cannot write serpent: "):
-        SerpentFormat(PYRO4).dumps_call("o", "m", (argument,), kwargs)
+def test_a_call_that_cannot_be_written_says_why(kwargs):
+    with pytest.raises(SerializeError, match=r"^cannot write serpent: .*4300"):
+        SerpentFormat(PYRO4).dumps_call("o", "m", (10**5000,), kwargs)

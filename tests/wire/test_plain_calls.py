@@ -54,6 +54,24 @@ def test_what_is_cut_off_followed_or_too_long_is_left_to_the_codec(protocol):
     assert read(1, 1, result(protocol, 1, 1, b"x" * (LONGEST + 1))) is None
 
 
+def test_a_negative_length_is_left_to_the_codec():
+    # The header, its checksum included, says what is true of a payload of -1 bytes: that one byte is missing.
+    data = bytearray(result(PYRO4, 1, 1, b""))[:-1]
+    data[12:16] = (-1).to_bytes(4, "big", signed=True)
+    data[22:24] = (int.from_bytes(data[22:24]) - 1).to_bytes(2)
+    assert ways(PYRO4)[1](1, 1, bytes(data)) is None
+
+
+@BOTH
+def test_any_changed_byte_is_seen_but_those_of_the_correlation_id_and_payload(protocol):
+    data = result(protocol, 1, 1, b"payload")
+    ignored = set(range(data.index(ID), data.index(ID) + len(ID))) | set(range(len(data) - len(b"payload"), len(data)))
+    for place in set(range(len(data))) - ignored:
+        changed = bytearray(data)
+        changed[place] ^= 0x40
+        assert ways(protocol)[1](1, 1, bytes(changed)) is None, place
+
+
 @BOTH
 @given(st.data(), sequences, serializer_ids, st.binary(max_size=30))
 def test_damaged_results_are_left_to_the_codec_or_read_as_it_reads_them(protocol, data, sequence, asked, payload):
