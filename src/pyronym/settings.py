@@ -85,7 +85,8 @@ class Settings:
     iter_streaming: bool = True
     """Iterators are returned as streams that the client fetches item by item."""
     straight_road: bool = True
-    """Name servers answer the commonest requests straight from their bytes (new in pyronym). Off: to compare."""
+    """Name servers answer the commonest requests straight from their bytes, and proxies make plain calls without the
+    general codec (new in pyronym). Off: to compare."""
     detailed_traceback: bool = False
     sock_reuse: bool = True
     sock_nodelay: bool = True

@@ -8,7 +8,8 @@ from pyronym.errors import SecurityError, SerializeError
 from pyronym.serializers.incoming import with_classes
 from pyronym.serializers.serpent_format import SerpentFormat
 from pyronym.serializers.serpent_reader import read_serpent
-from pyronym.wire.message import PYRO4
+from pyronym.uri import URI
+from pyronym.wire.message import PYRO4, PYRO5
 
 FORMAT = SerpentFormat(PYRO4)
 
@@ -62,3 +63,17 @@ def test_a_plain_uri_is_read_as_the_general_reader_reads_it(package, name, host,
 
     reader = SerpentFormat(PYRO4)
     assert outcome(reader.loads) == outcome(lambda data: with_classes(read_serpent(data), data))
+
+
+@pytest.mark.parametrize("protocol", [PYRO4, PYRO5])
+@pytest.mark.parametrize("args", [(), ("a",), ("a", 1), ["a"], (1.5,), (URI("PYRO:a@b:1"),)], ids=repr)
+@pytest.mark.parametrize("kwargs", [{}, {"a": 1}])
+def test_a_call_is_written_as_the_tuple_that_it_is(protocol, args, kwargs):
+    form = SerpentFormat(protocol)
+    assert form.dumps_call("o", "m", args, kwargs) == form.dumps(("o", "m", args, kwargs))
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"a": 1}])
+def test_a_call_that_cannot_be_written_says_why(kwargs):
+    with pytest.raises(SerializeError, match=r"^cannot write serpent: .*4300"):
+        SerpentFormat(PYRO4).dumps_call("o", "m", (10**5000,), kwargs)

@@ -97,6 +97,7 @@ def test_literals_are_read(text, value):
         (r"'\q'", r"unknown escape \q"),
         (r"'\x4'", r"unknown escape \x"),
         (r"'\U00110000'", "chr() arg not in range"),
+        (r"'\U80000000'", "invalid serpent: "),
         (r"b'\u1234'", r"escape \u1234 in bytes"),
         ("b'ä'", "bytes with characters that are not ASCII"),
         ("9" * 5000, "4300"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pyronym.errors import SerializeError
 from pyronym.serializers.bounds import MAX_DEPTH
-from pyronym.serializers.serpent_writer import write_serpent
+from pyronym.serializers.serpent_writer import write_plain_call, write_serpent
 from pyronym.uri import URI
 from pyronym.wire.message import PYRO4, PYRO5
 
@@ -127,3 +127,29 @@ def test_the_garbage_collector_is_left_alone():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+class Text(str):
+    __slots__ = ()
+
+
+argument = any_text | st.integers() | st.booleans() | st.none()
+other = (
+    st.floats()
+    | st.binary(max_size=3)
+    | st.lists(argument, max_size=2)
+    | st.just(Text("a"))
+    | st.just(URI("PYRO:a@b:1"))
+)
+
+
+@given(any_text, any_text, st.lists(argument | other, max_size=3).map(tuple))
+def test_plain_calls_are_written_as_any_value_is(object_id, method, args):
+    written = write_plain_call(object_id, method, args)
+    assert written is None or written == write_serpent((object_id, method, args, {}), PYRO4)
+
+
+def test_calls_with_texts_and_numbers_are_plain_others_are_not():
+    assert write_plain_call("o", "m", ("größe", 1, True, None)) is not None
+    for part in (1.0, b"x", [1], Text("a"), URI("PYRO:a@b:1")):
+        assert write_plain_call("o", "m", ("a", part)) is None

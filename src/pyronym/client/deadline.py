@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pyronym.errors import TimeoutError
 
@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 class Deadline:
     """The moment `seconds` from now; with None or 0 there is none."""
+
+    __slots__ = ("_end",)
 
     def __init__(self, seconds: float | None) -> None:
         self._end = time.monotonic() + seconds if seconds else None
@@ -38,6 +40,10 @@ class Deadline:
         """The deadline for the first of several steps that divide the time left evenly."""
         left = self.left()
         return self if left is None else Deadline(left / steps)
+
+
+ENDLESS: Final = Deadline(None)
+"""For those that have none, to be shared."""
 
 
 def run_until(deadline: Deadline, function: Callable[[], T]) -> T:

@@ -9,7 +9,7 @@ from typing import Final
 from pyronym.errors import SerializeError
 from pyronym.serializers.incoming import CallParts, call_parts, with_classes
 from pyronym.serializers.serpent_reader import read_serpent
-from pyronym.serializers.serpent_writer import write_serpent
+from pyronym.serializers.serpent_writer import write_plain_call, write_serpent
 from pyronym.uri import URI
 
 _PLAIN_URI: Final = re.compile(
@@ -44,6 +44,13 @@ class SerpentFormat:
 
     def dumps_call(self, object_id: str, method: str, args: Sequence[object], kwargs: Mapping[str, object]) -> bytes:
         """A call as serpent."""
+        if not kwargs and type(args) is tuple and type(object_id) is str and type(method) is str:
+            try:
+                written = write_plain_call(object_id, method, args)
+            except ValueError as problem:
+                raise SerializeError(f"cannot write serpent: {problem}") from problem
+            if written is not None:
+                return written
         return self.dumps((object_id, method, args, dict(kwargs)))
 
     def loads_call(self, data: bytes) -> CallParts:
@@ -54,5 +61,6 @@ class SerpentFormat:
 def _plain_uri(match: re.Match[bytes]) -> URI:
     name, host, port = match.groups()
     uri = object.__new__(URI)
-    uri.__setstate__(("PYRO", name.decode("ascii"), None, host.decode("ascii"), int(port)))
+    uri.protocol, uri.sockname = "PYRO", None
+    uri.object, uri.host, uri.port = name.decode(), host.decode(), int(port)
     return uri

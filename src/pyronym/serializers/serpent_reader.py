@@ -54,7 +54,8 @@ def read_serpent(data: bytes) -> object:
     """The value in `data`. SerializeError when there is none."""
     try:
         return _read(data.decode("utf-8"))
-    except ValueError as problem:  # not UTF-8, an integer of too many digits, an impossible character
+    # Not UTF-8, an integer of too many digits, an impossible character (from 2**31 on that is an overflow).
+    except (ValueError, OverflowError) as problem:
         raise SerializeError(f"invalid serpent: {problem}") from problem
 
 
