@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import builtins
 import socket
+import ssl
 from typing import Any
 
 from pyronym.client.deadline import Deadline, run_until
 from pyronym.errors import CommunicationError, TimeoutError
 from pyronym.settings import Settings
+from pyronym.tls import client_context, explained
 from pyronym.uri import URI
 
 Target = tuple[int, tuple[Any, ...] | str]
@@ -16,13 +18,18 @@ Target = tuple[int, tuple[Any, ...] | str]
 
 
 def dial(uri: URI, settings: Settings, deadline: Deadline) -> socket.socket:
-    """A socket that is connected to the daemon of a PYRO `uri`. CommunicationError, or TimeoutError at the deadline."""
+    """A socket that is connected to the daemon of a PYRO `uri`, by TLS where SSL is on and it is no Unix socket.
+
+    Raises CommunicationError, or TimeoutError at the deadline; ValueError when the TLS files cannot be used.
+    """
+    context = client_context(settings) if settings.ssl and not uri.sockname else None
     try:
         targets = _targets(uri, settings, deadline)
         while True:
             (family, address), *rest = targets
             try:
-                return _connected(family, address, settings, deadline.share(len(targets)))
+                sock = _connected(family, address, settings, deadline.share(len(targets)))
+                return sock if context is None else _secured(sock, context, uri.host or "")
             except OSError:
                 if not rest:
                     raise
@@ -30,7 +37,8 @@ def dial(uri: URI, settings: Settings, deadline: Deadline) -> socket.socket:
     except (TimeoutError, builtins.TimeoutError) as problem:
         raise TimeoutError(f"cannot connect to {uri.location}: timed out") from problem
     except (OSError, ValueError, OverflowError) as problem:  # the latter two: no host name or port can be such
-        raise CommunicationError(f"cannot connect to {uri.location}: {problem}") from problem
+        words = explained(problem) if context is not None and isinstance(problem, OSError) else problem
+        raise CommunicationError(f"cannot connect to {uri.location}: {words}") from problem
 
 
 def _targets(uri: URI, settings: Settings, deadline: Deadline) -> list[Target]:
@@ -65,3 +73,12 @@ def _connected(family: int, address: tuple[Any, ...] | str, settings: Settings, 
         sock.close()
         raise
     return sock
+
+
+def _secured(sock: socket.socket, context: ssl.SSLContext, host: str) -> socket.socket:
+    """`sock` after its TLS handshake, for which it has the time limit that it has for everything."""
+    try:
+        return context.wrap_socket(sock, server_hostname=host)
+    except BaseException:
+        sock.close()
+        raise

@@ -23,6 +23,7 @@ from pyronym.rpc.session import ServerSession
 from pyronym.server.addresses import plain_address
 from pyronym.server.loop import LoopBase
 from pyronym.server.workers import Workers
+from pyronym.tls import subject_of
 
 T = TypeVar("T")
 
@@ -121,6 +122,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         local, remote = (transport.get_extra_info(name) for name in ("sockname", "peername"))
         self._session = self._clients.new_session(plain_address(local), plain_address(remote))
+        self._session.peer.tls_subject = subject_of(transport.get_extra_info("peercert"))
         if hasattr(transport, "max_size"):
             transport.max_size = READ_SIZE
         self._clients.add(self)
@@ -142,7 +144,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends no more. It may still wait for the answers to what it has sent."""
         self._at_end = True
-        return self._is_blocked()
+        return self._is_blocked() and self._transport.can_write_eof()  # a TLS connection has no halves
 
     def pause_writing(self) -> None:
         """The client does not read its replies."""
@@ -231,7 +233,8 @@ class Connection(asyncio.Protocol):
         if self._at_end:
             self._transport.close()
             return
-        self._transport.write_eof()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
         if self._paused:
             self._transport.resume_reading()
 
