@@ -205,7 +205,7 @@ def test_our_proxy_shows_its_certificate_to_a_stock_daemon(
             echo.echo(1)
 
 
-def test_our_proxy_without_tls_says_why_a_stock_daemon_with_it_cannot_be_called(
+def test_our_proxy_without_tls_does_not_wait_for_a_stock_daemon_with_it(
     stock_daemon: StockDaemons, certificates: Certificates
 ) -> None:
     uri = stock_daemon(env=certificates.server_variables())["echo"]

@@ -24,6 +24,7 @@ from pyronym.server.daemon import Daemon
 from pyronym.server.fast_loop import HAS_UVLOOP, fastest_loop
 from pyronym.server.loop import LoopBase, ServerLoop
 from pyronym.settings import Settings
+from pyronym.wire.message import MessageType
 from tls_files import CLIENT_SUBJECT, Certificates, authority, issued, make
 
 NewLoop = Callable[[], LoopBase]
@@ -139,6 +140,17 @@ def test_a_client_without_tls_is_told_in_its_own_protocol(
                 thing.echo(1)
     (record,) = caplog.records
     assert record.getMessage().endswith("it speaks without TLS at a port for TLS only")
+
+
+def test_a_client_without_tls_can_read_its_refusal_although_it_sends_much(
+    new_loop: NewLoop, certificates: Certificates
+) -> None:
+    with serving(Daemon("127.0.0.1", settings=certificates.server(), loop=new_loop())) as daemon:
+        with RawClient(daemon) as client:
+            client.sock.sendall(client.connect_message() + bytes(20_000_000))
+            refusal = client.receive()
+            assert refusal.type is MessageType.CONNECT_FAIL
+            assert client.is_closed()
 
 
 def test_a_client_with_tls_at_a_port_without_is_told_so(
