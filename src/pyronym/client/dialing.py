@@ -28,10 +28,11 @@ def dial(uri: URI, settings: Settings, deadline: Deadline) -> socket.socket:
         while True:
             (family, address), *rest = targets
             try:
-                sock = _connected(family, address, settings, deadline.share(len(targets)))
-                return sock if context is None else _secured(sock, context, uri.host or "")
-            except OSError:
-                if not rest:
+                share = deadline.share(len(targets))
+                sock = _connected(family, address, settings, share)
+                return sock if context is None else _secured(sock, context, uri.host or "", share)
+            except OSError as problem:
+                if not rest or isinstance(problem, ssl.SSLError):  # the daemon is here; another would hide what it said
                     raise
                 targets = rest
     except (TimeoutError, builtins.TimeoutError) as problem:
@@ -75,9 +76,10 @@ def _connected(family: int, address: tuple[Any, ...] | str, settings: Settings, 
     return sock
 
 
-def _secured(sock: socket.socket, context: ssl.SSLContext, host: str) -> socket.socket:
-    """`sock` after its TLS handshake, for which it has the time limit that it has for everything."""
+def _secured(sock: socket.socket, context: ssl.SSLContext, host: str, deadline: Deadline) -> socket.socket:
+    """`sock` after its TLS handshake."""
     try:
+        sock.settimeout(deadline.left())
         return context.wrap_socket(sock, server_hostname=host)
     except BaseException:
         sock.close()
