@@ -10,6 +10,7 @@ import pytest
 
 from processes import PYRONYM, NameServers, StockDaemons, stopping
 from stock import PYRO4, PYRO5
+from tls_files import Certificates, make
 
 for _variable in [name for name in os.environ if name.startswith("PYRO_")]:
     del os.environ[_variable]  # whoever runs the tests may have configured Pyro for other work
@@ -25,6 +26,12 @@ def stock4_python() -> Path:
 def stock5_python() -> Path:
     """The interpreter of an environment with stock Pyro5."""
     return PYRO5.ensure()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A CA, a server and a client certificate from ``pyronym certs``."""
+    return make(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ def test_items_of_pyro4_that_change_nothing_here_can_be_assigned():
     assert settings_from_environment({"PYRO_SERVERTYPE": "multiplex"}) == Settings()
 
 
-@pytest.mark.parametrize(("item", "on", "off"), [("SSL", True, False), ("NS_AUTOCLEAN", 30.0, 0.0)])
+@pytest.mark.parametrize(("item", "on", "off"), [("NS_AUTOCLEAN", 30.0, 0.0)])
 def test_items_that_someone_relies_on_are_not_ignored(item, on, off):
     config = Configuration(Settings())
     setattr(config, item, off)
@@ -154,3 +154,34 @@ def test_items_that_someone_relies_on_are_not_ignored(item, on, off):
     assert settings_from_environment({f"PYRO_{item}": str(off)}) == Settings()
     with pytest.raises(ValueError, match=f"environment variable PYRO_{item}: {item} is not supported"):
         settings_from_environment({f"PYRO_{item}": str(on)})
+
+
+def test_tls_is_configured_like_stock_pyro():
+    environment = {
+        "PYRO_SSL": "on",
+        "PYRO_SSL_SERVERCERT": "server.pem",
+        "PYRO_SSL_SERVERKEY": "server.key",
+        "PYRO_SSL_REQUIRECLIENTCERT": "1",
+        "PYRO_SSL_CACERTS": "ca.pem",
+    }
+    settings = settings_from_environment(environment)
+    assert (settings.ssl, settings.ssl_requireclientcert) == (True, True)
+    assert (settings.ssl_servercert, settings.ssl_serverkey, settings.ssl_cacerts) == (
+        "server.pem",
+        "server.key",
+        "ca.pem",
+    )
+    config = Configuration(Settings())
+    assert (config.SSL, config.SSL_CLIENTCERT) == (False, "")
+    config.SSL = True
+    assert config.settings.ssl
+
+
+@pytest.mark.parametrize("item", ["SSL_SERVERKEYPASSWD", "SSL_CLIENTKEYPASSWD"])
+def test_passwords_are_not_shown(item):
+    config = Configuration(Settings())
+    setattr(config, item, "sesame")
+    assert "sesame" not in repr(config.settings)
+    with pytest.raises(ValueError, match=f"invalid {item}: a secret of type bytes") as caught:
+        setattr(config, item, b"sesame")
+    assert "sesame" not in str(caught.value)

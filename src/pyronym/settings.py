@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -91,13 +91,30 @@ class Settings:
     sock_reuse: bool = True
     sock_nodelay: bool = True
     """Pyro4 leaves this off; a request and its answer are one packet each, waiting for more only delays them."""
+    ssl: bool = False
+    """Daemons speak TLS on their TCP ports, and proxies expect it there. Unix sockets are always plain."""
+    ssl_servercert: str = ""
+    """File with a daemon's certificate and those between it and the CA's, in PEM form."""
+    ssl_serverkey: str = ""
+    """File with its private key; empty: it is in the file of the certificate."""
+    ssl_serverkeypasswd: str = field(default="", repr=False)
+    ssl_requireclientcert: bool = False
+    """Daemons refuse clients that have no certificate from one of `ssl_cacerts`."""
+    ssl_clientcert: str = ""
+    """File with the certificate that proxies show; empty: they show none."""
+    ssl_clientkey: str = ""
+    ssl_clientkeypasswd: str = field(default="", repr=False)
+    ssl_cacerts: str = ""
+    """File or folder with the CA certificates that are trusted, and no others. Empty: proxies trust those of the
+    system; daemons ask for no certificates."""
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
             check = _CHECKS.get(item.name)
             if check is not None and not check[0](value):
-                raise ValueError(f"invalid {item.name.upper()}: {value!r} (expected {check[1]})")
+                shown = repr(value) if item.repr else f"a secret of type {type(value).__name__}"
+                raise ValueError(f"invalid {item.name.upper()}: {shown} (expected {check[1]})")
 
     @property
     def message_limit(self) -> int:
@@ -132,6 +149,8 @@ _PORT: _Check = (_is_port, "a port number from 0 to 65535")
 _DURATION: _Check = (_is_duration, "a number of seconds, 0 or more")
 _COUNT: _Check = (lambda value: type(value) is int and value >= 0, "a whole number, 0 or more")
 _FLAG: _Check = (_is_flag, "True or False")
+_PATH: _Check = (lambda value: isinstance(value, str), "the path of a file as a text, or an empty one")
+_PASSWORD: _Check = (lambda value: isinstance(value, str), "a text, empty where there is no password")
 
 _CHECKS: dict[str, _Check] = {
     "host": (lambda value: isinstance(value, str), "a host name or an address; empty: all interfaces"),
@@ -178,6 +197,15 @@ _CHECKS: dict[str, _Check] = {
     "detailed_traceback": _FLAG,
     "sock_reuse": _FLAG,
     "sock_nodelay": _FLAG,
+    "ssl": _FLAG,
+    "ssl_servercert": _PATH,
+    "ssl_serverkey": _PATH,
+    "ssl_serverkeypasswd": _PASSWORD,
+    "ssl_requireclientcert": _FLAG,
+    "ssl_clientcert": _PATH,
+    "ssl_clientkey": _PATH,
+    "ssl_clientkeypasswd": _PASSWORD,
+    "ssl_cacerts": (lambda value: isinstance(value, str), "the path of a file or a folder, or an empty text"),
 }
 
 _FLAG_WORDS = {"1": True, "yes": True, "on": True, "true": True, "0": False, "no": False, "off": False, "false": False}
@@ -224,13 +252,12 @@ _WITHOUT_MEANING: Final[Mapping[str, object]] = MappingProxyType(
         "DILL_PROTOCOL_VERSION": 2,
         "ITER_STREAM_LIFETIME": 0.0,
         "ITER_STREAM_LINGER": 0.0,
-        "SSL": False,
         "NS_AUTOCLEAN": 0.0,
     }
 )
 """Pyro4's items that change nothing here. Programs assign them, so they can be assigned."""
 
-_UNSUPPORTED: Final = ("SSL", "NS_AUTOCLEAN")
+_UNSUPPORTED: Final = ("NS_AUTOCLEAN",)
 """Those of them that must not be ignored silently, because whoever sets them relies on what they do."""
 
 _OFF_WORDS: Final = frozenset({"", "0.0", *(word for word, flag in _FLAG_WORDS.items() if not flag)})

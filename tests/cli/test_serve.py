@@ -3,7 +3,12 @@
 import sys
 from pathlib import Path
 
-from processes import NameServer, Process, stopping
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from processes import PYRONYM, NameServer, Process, run, stopping
+from pyronym.client.locate import locate
+from tls_files import Certificates
 
 LIMITED = """
 import resource, sys
@@ -22,3 +27,42 @@ def test_the_limit_of_open_files_is_raised_and_that_is_logged() -> None:
         limits = Path(f"/proc/{process.pid}/limits").read_text()
         assert "Max open files            1000                 1000" in limits
         assert server.process.terminate() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--tls-cert", "/nowhere/c.pem"], "cannot use /nowhere/c.pem for SSL_SERVERCERT: No such file or directory"),
+        (["--tls-key", "k"], "--tls-key needs --tls-cert"),
+        (["--tls-ca", "ca"], "the --tls options need --tls-cert"),
+        (["--tls-require-client-cert"], "the --tls options need --tls-cert"),
+        (["--tls-port", "0"], "TLS needs a certificate: set SSL_SERVERCERT to its file"),
+        (["--tls-cert", "c", "--tls-require-client-cert"], "SSL_REQUIRECLIENTCERT needs SSL_CACERTS"),
+        (["--tls-cert", "c", "-u", "s.sock"], "a Unix socket speaks no TLS"),
+    ],
+)
+def test_wrong_tls_options_are_one_line_and_exit_status_2(options: list[str], words: str, tmp_path: Path) -> None:
+    done = run([PYRONYM, "serve", "-n", "127.0.0.1", "-p", "0", *options])
+    assert (done.status, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert words in done.stderr
+
+
+def test_the_password_of_the_key_comes_from_the_environment_and_is_not_shown(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    key = serialization.load_pem_private_key(Path(certificates.path("server.key")).read_bytes(), None)
+    encryption = serialization.BestAvailableEncryption(b"sesame")
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    (tmp_path / "key").write_bytes(key.private_bytes(*form))
+    command = [PYRONYM, "serve", "-n", "127.0.0.1", "-p", "0", "--tls-cert", certificates.path("server.pem")]
+    command += ["--tls-key", str(tmp_path / "key")]
+    for password, words in (("", "SSL_SERVERKEYPASSWD to its password"), ("sesam", "it cannot be decrypted")):
+        done = run(command, env={"PYRO_SSL_SERVERKEYPASSWD": password, "PYRO_LOGLEVEL": "DEBUG"})
+        assert (done.status, words in done.stderr, "sesam" in done.stderr) == (2, True, False)
+    process = Process(command, env={"PYRO_SSL_SERVERKEYPASSWD": "sesame", "PYRO_LOGLEVEL": "DEBUG"})
+    with stopping([process]):
+        server = NameServer(process)
+        with locate(server.host, server.port, settings=certificates.nameless()) as nameserver:
+            nameserver.ping()
+        assert process.terminate() == 0
+        assert "sesame" not in process.output

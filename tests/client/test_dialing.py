@@ -14,6 +14,7 @@ from pyronym.client.dialing import dial
 from pyronym.errors import CommunicationError, TimeoutError
 from pyronym.settings import Settings
 from pyronym.uri import URI
+from tls_files import Certificates
 
 Resolver = Callable[[str], list[tuple[Any, ...]]]
 INET4, INET6 = (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")
@@ -121,6 +122,31 @@ def test_a_resolver_that_hangs_is_left_behind_at_the_deadline(resolver: Callable
             dial(uri("lab", 1), Settings(), Deadline(0.05))
     finally:
         release.set()
+
+
+def test_a_daemon_that_does_not_shake_hands_is_left_at_the_deadline(
+    listener: socket.socket, certificates: Certificates
+) -> None:
+    with pytest.raises(TimeoutError, match="timed out"):
+        dial(uri("127.0.0.1", port_of(listener)), certificates.nameless(), Deadline(0.2))
+
+
+def test_what_a_daemon_says_in_the_handshake_is_not_hidden_by_other_addresses(
+    listener: socket.socket, resolver: Callable[[Resolver], None], certificates: Certificates
+) -> None:
+    resolver(lambda _: [INET4, INET6])
+
+    def answer() -> None:
+        client, _ = listener.accept()
+        with client:
+            client.recv(65536)
+            client.sendall(b"PYRO" * 8)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    with pytest.raises(CommunicationError, match="the other side does not speak TLS here"):
+        dial(uri("both", port_of(listener)), certificates.nameless(), Deadline(None))
+    thread.join()
 
 
 def test_an_unknown_name_is_a_communication_error(resolver: Callable[[Resolver], None]) -> None:

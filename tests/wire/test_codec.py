@@ -126,7 +126,17 @@ def test_messages_are_read_from_what_was_fed_without_a_copy_of_the_rest(protocol
 # Not a message
 
 
-@pytest.mark.parametrize("wire", [b"G", b"PX", b"PYR\x00", b"GET / HTTP/1.1\r\n", b"\x16\x03\x01\x02\x00\x01"])
+@pytest.mark.parametrize(
+    "wire", [b"\x16\x03\x01\x02\x00\x01", b"\x15\x03\x03\x00\x02\x02\x28"], ids=["handshake", "alert"]
+)
+def test_a_peer_that_speaks_tls_is_recognised(wire: bytes) -> None:
+    words = (
+        "invalid data or unsupported protocol version: the peer speaks TLS (SSL must be on at both ends, or at none)"
+    )
+    assert str(refusal(wire)) == words
+
+
+@pytest.mark.parametrize("wire", [b"G", b"PX", b"PYR\x00", b"GET / HTTP/1.1\r\n", b"\x16\x04\x01\x02\x00\x01"])
 def test_wrong_first_bytes_are_refused_at_once(wire: bytes) -> None:
     problem = refusal(wire)
     assert isinstance(problem, ProtocolError)

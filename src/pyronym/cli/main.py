@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from pyronym.cli.certs import certs
 from pyronym.cli.running import run
 from pyronym.cli.serve import serve
 
@@ -17,6 +18,7 @@ def pyronym() -> None:
 
 
 pyronym.add_command(serve)
+pyronym.add_command(certs)
 
 
 def main(args: Sequence[str] | None = None) -> None:

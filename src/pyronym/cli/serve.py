@@ -7,6 +7,8 @@ import logging
 import resource
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -14,6 +16,7 @@ from pyronym.cli.running import hmac_key, log_as_environment_says, run
 from pyronym.server.fast_loop import HAS_UVLOOP, fastest_loop
 from pyronym.server.nameserver import NameServerDaemon, with_responder
 from pyronym.server.nameserver import serve as serve_until_stopped
+from pyronym.settings import Settings, config
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +35,13 @@ PORT = click.IntRange(0, 65535)
 @click.option("--nathost", help="Host name under which clients beyond a NAT reach this server.")
 @click.option("--natport", type=PORT, help="Port that goes with --nathost; 0: the same as here.")
 @click.option("-x", "--nobc", is_flag=True, help="Start no broadcast responder.")
+@click.option("--tls-cert", metavar="FILE", help="Speak TLS, with this certificate.  [default: PYRO_SSL_SERVERCERT]")
+@click.option(
+    "--tls-key", metavar="FILE", help="Its private key, if that is in another file; password: PYRO_SSL_SERVERKEYPASSWD."
+)
+@click.option("--tls-ca", metavar="FILE", help="CA certificates, or a folder of them, for checking those of clients.")
+@click.option("--tls-require-client-cert", is_flag=True, help="Refuse clients without a certificate from --tls-ca.")
+@click.option("--tls-port", type=PORT, help="Speak TLS at this port, and stay plain at --port.")
 @click.option("-k", "--key", help="HMAC key that Pyro4 clients must have; better set PYRO_HMAC_KEY.")
 def serve(
     host: str | None,
@@ -43,6 +53,11 @@ def serve(
     nathost: str | None,
     natport: int | None,
     nobc: bool,
+    tls_cert: str | None,
+    tls_key: str | None,
+    tls_ca: str | None,
+    tls_require_client_cert: bool,
+    tls_port: int | None,
     key: str | None,
 ) -> None:
     """Run a name server for Pyro4 and Pyro5 programs until it is interrupted or terminated.
@@ -53,13 +68,19 @@ def serve(
     Examples:
       pyronym serve -s sql:names.sqlite
       pyronym serve -n 0.0.0.0 -p 9090
+      pyronym serve --tls-cert server.pem --tls-key server.key
     """
     log_as_environment_says()
     key = hmac_key(key)
+    settings = _with_tls(config.settings, tls_cert, tls_key, tls_ca, tls_require_client_cert)
+    if unixsocket and (tls_cert or tls_port is not None):
+        raise click.UsageError("a Unix socket speaks no TLS (give either --unixsocket, or --tls-cert and a port)")
     _raise_open_file_limit()
     loop = fastest_loop()
     log.info("serving on %s", "uvloop" if HAS_UVLOOP else "asyncio (uvloop is not installed)")
-    daemon = NameServerDaemon(host, port, unixsocket, nathost, natport, storage, loop=loop)
+    daemon = NameServerDaemon(
+        host, port, unixsocket, nathost, natport, storage, tls_port=tls_port, settings=settings, loop=loop
+    )
     # What was loaded stays. To look through 500,000 names for garbage stopped everything for 0.2 s; now 0.03.
     gc.freeze()
     uri, daemon, responder = with_responder(daemon, not nobc, bchost, bcport, key)
@@ -67,6 +88,25 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: daemon.request_stop())
     serve_until_stopped(uri, daemon, responder, enable_broadcast=not nobc, has_key=key is not None)
+
+
+def _with_tls(
+    settings: Settings, certificate: str | None, key: str | None, ca: str | None, require_client_cert: bool
+) -> Settings:
+    """`settings` as the options change them. A certificate and its key go together: both come from one place."""
+    changes: dict[str, Any] = {}
+    if certificate is not None:
+        changes.update(ssl=True, ssl_servercert=certificate, ssl_serverkey=key or "")
+    elif key is not None:
+        raise click.UsageError("--tls-key needs --tls-cert, the file of its certificate")
+    if ca is not None:
+        changes["ssl_cacerts"] = ca
+    if require_client_cert:
+        changes["ssl_requireclientcert"] = True
+    settings = replace(settings, **changes)
+    if (ca is not None or require_client_cert) and not settings.ssl_servercert:
+        raise click.UsageError("the --tls options need --tls-cert, the file of the server's certificate")
+    return settings
 
 
 def _raise_open_file_limit() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import socket
+import ssl
 
 from pyronym.client.deadline import ENDLESS, Deadline
 from pyronym.client.dialing import dial
@@ -11,6 +12,7 @@ from pyronym.errors import ConnectionClosedError, TimeoutError
 from pyronym.rpc.client import Answer, ClientSession, OtherProtocolError, Welcome
 from pyronym.rpc.exposed import Members
 from pyronym.settings import Settings
+from pyronym.tls import explained
 from pyronym.uri import URI
 from pyronym.wire.message import PYRO4, PYRO5
 
@@ -93,7 +95,7 @@ class Connection:
 def _translated(problem: OSError, doing: str, uri: URI) -> ConnectionClosedError | TimeoutError:
     if isinstance(problem, builtins.TimeoutError):
         return TimeoutError(f"{doing}: timeout: no answer from {uri.location} in time")
-    return ConnectionClosedError(f"{doing}: connection lost: {uri.location}: {problem}")
+    return ConnectionClosedError(f"{doing}: connection lost: {uri.location}: {explained(problem)}")
 
 
 def open_connection(
@@ -131,8 +133,8 @@ def open_connection(
         return attempt(likely)
     except OtherProtocolError as other:
         return attempt(other.protocol)
-    except ConnectionClosedError:
-        if hmac_key:
-            raise  # only Pyro4 has keys
+    except ConnectionClosedError as problem:
+        if hmac_key or isinstance(problem.__cause__, ssl.SSLError):
+            raise  # only Pyro4 has keys; and a TLS alert is a refusal of another kind
     # The refusal of a foreign protocol can get lost when the daemon closes at once after sending it.
     return attempt(PYRO5 if likely == PYRO4 else PYRO4)

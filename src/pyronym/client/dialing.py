@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import builtins
 import socket
+import ssl
 from typing import Any
 
 from pyronym.client.deadline import Deadline, run_until
 from pyronym.errors import CommunicationError, TimeoutError
 from pyronym.settings import Settings
+from pyronym.tls import client_context, explained
 from pyronym.uri import URI
 
 Target = tuple[int, tuple[Any, ...] | str]
@@ -16,21 +18,28 @@ Target = tuple[int, tuple[Any, ...] | str]
 
 
 def dial(uri: URI, settings: Settings, deadline: Deadline) -> socket.socket:
-    """A socket that is connected to the daemon of a PYRO `uri`. CommunicationError, or TimeoutError at the deadline."""
+    """A socket that is connected to the daemon of a PYRO `uri`, by TLS where SSL is on and it is no Unix socket.
+
+    Raises CommunicationError, or TimeoutError at the deadline; ValueError when the TLS files cannot be used.
+    """
+    context = client_context(settings) if settings.ssl and not uri.sockname else None
     try:
         targets = _targets(uri, settings, deadline)
         while True:
             (family, address), *rest = targets
             try:
-                return _connected(family, address, settings, deadline.share(len(targets)))
-            except OSError:
-                if not rest:
+                share = deadline.share(len(targets))
+                sock = _connected(family, address, settings, share)
+                return sock if context is None else _secured(sock, context, uri.host or "", share)
+            except OSError as problem:
+                if not rest or isinstance(problem, ssl.SSLError):  # the daemon is here; another would hide what it said
                     raise
                 targets = rest
     except (TimeoutError, builtins.TimeoutError) as problem:
         raise TimeoutError(f"cannot connect to {uri.location}: timed out") from problem
     except (OSError, ValueError, OverflowError) as problem:  # the latter two: no host name or port can be such
-        raise CommunicationError(f"cannot connect to {uri.location}: {problem}") from problem
+        words = explained(problem) if context is not None and isinstance(problem, OSError) else problem
+        raise CommunicationError(f"cannot connect to {uri.location}: {words}") from problem
 
 
 def _targets(uri: URI, settings: Settings, deadline: Deadline) -> list[Target]:
@@ -65,3 +74,13 @@ def _connected(family: int, address: tuple[Any, ...] | str, settings: Settings, 
         sock.close()
         raise
     return sock
+
+
+def _secured(sock: socket.socket, context: ssl.SSLContext, host: str, deadline: Deadline) -> socket.socket:
+    """`sock` after its TLS handshake."""
+    try:
+        sock.settimeout(deadline.left())
+        return context.wrap_socket(sock, server_hostname=host)
+    except BaseException:
+        sock.close()
+        raise

@@ -12,6 +12,7 @@ from pyronym.client.deadline import Deadline
 from pyronym.client.dialing import Target, addresses
 from pyronym.errors import NameServerNotFoundError, PyroError, TimeoutError
 from pyronym.settings import Settings
+from pyronym.tls import explained
 from pyronym.uri import NAMESERVER_NAME, URI
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,9 @@ class _Search:
             return open_connection(uri, self._settings, deadline, hmac_key=self._hmac_key)
         except PyroError as problem:
             log.debug("no name server at %s: %s", uri.location, problem)
-            self._attempts.append((str(uri.location), str(problem.__cause__ or problem)))
+            cause = problem.__cause__ or problem
+            why = explained(cause) if isinstance(cause, OSError) else str(cause)
+            self._attempts.append((str(uri.location), why))
             return None
 
     def ask_everyone(self, port: int, deadline: Deadline) -> Connection | None:

@@ -26,6 +26,9 @@ class Peer:
     remote: Address
     streams: dict[str, Iterator[object]] = field(default_factory=dict)
     """Results that the peer fetches item by item, by stream id. They end with the session."""
+    tls_subject: str | None = None
+    """Whom the peer's TLS certificate names, as in ``CN=alice,O=Lab`` (see `pyronym.tls.subject_of`); it was checked
+    against the CAs of the settings. None: it showed no certificate, or was not asked for one."""
 
 
 @dataclass(frozen=True, slots=True)

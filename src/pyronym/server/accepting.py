@@ -8,7 +8,9 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from pyronym.server.handshake import begin_tls
 from pyronym.server.loop import LoopBase
+from pyronym.tls import ServerCertificates
 
 ACCEPT_AT_ONCE: Final = 64
 """Clients that are accepted before the loop looks after those who are connected."""
@@ -20,16 +22,23 @@ log = logging.getLogger(__name__)
 
 
 class Acceptor:
-    """Accepts the clients of a listening socket, which belongs to it from here on.
+    """Accepts the clients of a listening socket, which belongs to it from here on. With `certificates`, by TLS only.
 
     Not `asyncio.Server`: when the process has no descriptors left, that one logs a traceback for each place in the
     backlog, again and again.
     """
 
-    def __init__(self, loop: LoopBase, sock: socket.socket, new_protocol: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(
+        self,
+        loop: LoopBase,
+        sock: socket.socket,
+        new_protocol: Callable[[], asyncio.Protocol],
+        certificates: ServerCertificates | None = None,
+    ) -> None:
         self._loop = loop
         self._sock = sock
         self._new_protocol = new_protocol
+        self._certificates = certificates
         self._pause: asyncio.TimerHandle | None = None
         sock.setblocking(False)
         self._start()
@@ -53,10 +62,16 @@ class Acceptor:
     async def _welcome(self, client: socket.socket) -> None:
         try:
             client.setblocking(False)
-            await self._loop.connect_accepted_socket(self._new_protocol, client)
+            if self._certificates is None:
+                await self._loop.connect_accepted_socket(self._new_protocol, client)
+            else:
+                await begin_tls(self._loop, client, self._new_protocol, self._certificates)
         except OSError as problem:  # it has gone already
             log.debug("a client that was accepted cannot be served: %s", problem)
             client.close()
+        except asyncio.CancelledError:
+            client.close()
+            raise
 
     def close(self) -> None:
         """Stop listening. To be called on the loop."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -26,6 +27,7 @@ from pyronym.server.objects import Objects
 from pyronym.server.transport import Clients, Connection
 from pyronym.server.workers import Workers
 from pyronym.settings import Settings, config
+from pyronym.tls import ServerCertificates
 from pyronym.uri import DAEMON_NAME, URI
 
 GOODBYE_SECONDS: Final = 1.0
@@ -51,8 +53,9 @@ class Daemon:
     Listens on (`host`, `port`), or on `unixsocket`: an empty host means all interfaces, port 0 any that is free. `host`
     and the NAT address come from the settings when they are None, the settings from `pyronym.config`. `nathost` and
     `natport` are the address that URIs give to clients beyond a NAT; `natport` 0 is the port that is listened on.
-    With an `hmac_key`, Pyro4 clients must have the same. `loop` is the asyncio loop that serves, and belongs to the
-    daemon from here on; by default one that can be served in each of the ways below.
+    With an `hmac_key`, Pyro4 clients must have the same. Where the settings have SSL on, a TCP port speaks TLS, and
+    nothing else, with the certificate that they name; a Unix socket is always plain. `loop` is the asyncio loop that
+    serves, and belongs to the daemon from here on; by default one that can be served in each of the ways below.
 
     It listens from here on, and answers as soon as it is served in one of these ways, by one thread at a time::
 
@@ -65,7 +68,7 @@ class Daemon:
     both while other clients are served.
 
     Raises OSError, with the address and the system's error number, when it cannot listen there; ValueError when the
-    arguments contradict each other.
+    arguments contradict each other, and when the TLS files cannot be used.
     """
 
     def __init__(
@@ -109,6 +112,8 @@ class Daemon:
 
     def _listen(self, host: str, port: int, path: str | None) -> None:
         self._socket_file: SocketFile | None = None
+        self._acceptors: list[Acceptor] = []
+        certificates = ServerCertificates(self._settings) if self._settings.ssl and not path else None
         if path:
             self.sock = listen_unix(path)
             self._socket_file = SocketFile(path)
@@ -125,7 +130,18 @@ class Daemon:
             self._settings,
             admission(self._settings, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         )
-        self._acceptor = Acceptor(self._loop, self.sock, lambda: Connection(self._clients))
+        self._accept_from(self.sock, certificates)
+
+    def _accept_from(self, sock: socket.socket, certificates: ServerCertificates | None) -> None:
+        """Welcome the clients of one more socket that listens, with `certificates` by TLS only."""
+        self._acceptors.append(Acceptor(self._loop, sock, lambda: Connection(self._clients), certificates))
+
+    def _listen_also(self, host: str, port: int, certificates: ServerCertificates) -> tuple[str, int]:
+        """Listen at one more port, for TLS only; the address that it is bound to. Errors as from the constructor."""
+        sock = listen_tcp(host, port, self._settings)
+        self._accept_from(sock, certificates)
+        name = sock.getsockname()
+        return name[0], name[1]
 
     def _new_session(self, local: Address, remote: Address) -> ServerSession:
         return ServerSession(self._objects, self._settings, hmac_key=self._hmac_key, local=local, remote=remote)
@@ -314,7 +330,8 @@ class Daemon:
             self._release()
 
     async def _say_goodbye(self) -> None:
-        self._acceptor.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         await self._clients.leave(GOODBYE_SECONDS)
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:

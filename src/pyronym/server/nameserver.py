@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+from dataclasses import replace
 from typing import TextIO
 
+from pyronym.server.addresses import location
 from pyronym.server.broadcast import BroadcastServer
 from pyronym.server.daemon import Daemon
 from pyronym.server.loop import LoopBase
@@ -15,6 +17,7 @@ from pyronym.service.local import NameServer
 from pyronym.service.own_record import OWN_TAGS
 from pyronym.settings import Settings, config
 from pyronym.storage.choose import storage_by_name
+from pyronym.tls import ServerCertificates
 from pyronym.uri import NAMESERVER_NAME, URI
 
 log = logging.getLogger(__name__)
@@ -24,7 +27,11 @@ class NameServerDaemon(Daemon):
     """A daemon that contains a name server, `nameserver`, and serves Pyro4 and Pyro5 clients from it.
 
     Arguments that are None come from the settings; `storage` is ``memory``, ``sql:FILE`` or ``dbm:FILE``. Raises
-    ValueError for other storages, StorageError if the storage cannot be used, OSError if the address cannot be.
+    ValueError for other storages and for TLS files that cannot be used, StorageError if the storage cannot be used,
+    OSError if the address cannot be.
+
+    Where the settings have SSL on, the port speaks TLS. With a `tls_port` that one does, while `port` is plain: for the
+    time of moving over. Each client is told the address of the name server at the port that it came in on.
     """
 
     def __init__(
@@ -36,10 +43,17 @@ class NameServerDaemon(Daemon):
         natport: int | None = None,
         storage: str | None = None,
         *,
+        tls_port: int | None = None,
         settings: Settings | None = None,
         loop: LoopBase | None = None,
     ) -> None:
         settings = settings or config.settings
+        certificates = None
+        if tls_port is not None:
+            if unixsocket:
+                raise ValueError("cannot use tls_port together with unixsocket")
+            certificates = ServerCertificates(settings)
+            settings = replace(settings, ssl=False)
         self.nameserver = NameServer(storage_by_name(storage))
         try:
             super().__init__(
@@ -55,9 +69,18 @@ class NameServerDaemon(Daemon):
             self.nameserver.close()
             raise
         self.nameserver.service.deliver = self._loop.post
+        self.tlsLocationStr: str | None = None
+        """Where TLS is spoken, if it is a place beside `locationStr`; seen from beyond the NAT, if there is one."""
         try:
+            other_uris = {}
+            if certificates is not None and tls_port is not None:
+                host = settings.host if host is None else str(host)
+                bound_host, bound_port = self._listen_also(host, tls_port, certificates)
+                self.tlsLocationStr = location(nathost or settings.nathost or host or bound_host, bound_port)
+                other_uris[bound_port] = URI(f"PYRO:{NAMESERVER_NAME}@{self.tlsLocationStr}")
             existing = self.nameserver.count()
-            self._host_object(NAMESERVER_NAME, self.nameserver, HostedNameServer(self.nameserver.service, settings))
+            hosted = HostedNameServer(self.nameserver.service, settings, other_uris)
+            self._host_object(NAMESERVER_NAME, self.nameserver, hosted)
             self.nameserver.adopt(self.uriFor(NAMESERVER_NAME), OWN_TAGS)
         except BaseException:
             self.close()
@@ -153,13 +176,18 @@ def serve(
         if existing > 1:  # the name server's own record does not count
             print(f"Persistent store contains {existing} existing registrations.", file=out)
         print(f"NS running on {daemon.locationStr} ({_bound_to(daemon)})", file=out)
-        if not has_key:
+        tls_only = daemon._settings.ssl and daemon.sock.family != socket.AF_UNIX
+        if tls_only:
+            print("This port speaks TLS: clients must have SSL on.", file=out)
+        if not has_key and not (tls_only and daemon._settings.ssl_requireclientcert):
             print("Warning: HMAC key not set. Anyone can connect to this server!", file=out)
         if daemon.natLocationStr:
             print(f"internal URI = {daemon.uriFor(NAMESERVER_NAME, nat=False)}", file=out)
             print(f"external URI = {uri}", file=out)
         else:
             print(f"URI = {uri}", file=out)
+        if daemon.tlsLocationStr:
+            print(f"URI with TLS = PYRO:{NAMESERVER_NAME}@{daemon.tlsLocationStr}", file=out)
         out.flush()
         daemon.requestLoop()
     finally:

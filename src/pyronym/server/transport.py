@@ -26,6 +26,7 @@ from pyronym.server.limits import Admission, Offences, Patience, Phase
 from pyronym.server.loop import LoopBase
 from pyronym.server.workers import Workers
 from pyronym.settings import Settings
+from pyronym.tls import subject_of
 
 T = TypeVar("T")
 
@@ -216,6 +217,7 @@ class Connection(asyncio.Protocol):
         remote = plain_address(remote)
         self.address = remote[0] if isinstance(remote, tuple) else None
         self._session = self._clients.new_session(plain_address(local), remote)
+        self._session.peer.tls_subject = subject_of(transport.get_extra_info("peercert"))
         if hasattr(transport, "max_size"):
             transport.max_size = READ_SIZE
         refusal = self._clients.add(self)
@@ -243,7 +245,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends no more. It may still wait for the answers to what it has sent."""
         self._at_end = True
-        return self._is_blocked()
+        return self._is_blocked() and self._transport.can_write_eof()  # a TLS connection has no halves
 
     def pause_writing(self) -> None:
         """The client does not read its replies."""
@@ -370,7 +372,8 @@ class Connection(asyncio.Protocol):
         if self._at_end:
             self._transport.close()
             return
-        self._transport.write_eof()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
         if self._paused:
             self._transport.resume_reading()
 

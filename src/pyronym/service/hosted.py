@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from pyronym.rpc.exposed import Members, exposed_members
 from pyronym.rpc.hosting import Hosted, Peer, StraightRoad
 from pyronym.service import pyro4, pyro5, requests
 from pyronym.service.nameservice import NameService
 from pyronym.service.straight_road import Requests, straight_road
 from pyronym.settings import Settings
+from pyronym.uri import URI
 from pyronym.wire.message import PYRO4, PYRO5
 
 
 class HostedNameServer(Hosted):
-    """What the object id `Pyro.NameServer` stands for in a daemon. Answers come straight from memory: inline."""
+    """What the object id `Pyro.NameServer` stands for in a daemon. Answers come straight from memory: inline.
+
+    `other_uris`: the name server's URI for clients that come in on these ports, where it is not that of its record.
+    """
 
     inline = True
 
-    def __init__(self, service: NameService, settings: Settings) -> None:
+    def __init__(self, service: NameService, settings: Settings, other_uris: Mapping[int, URI] = MappingProxyType({})):
         self._service = service
+        self._other_uris = other_uris
         self._settings = settings
         self._requests = {protocol: Requests(service, protocol, settings) for protocol in (PYRO4, PYRO5)}
 
@@ -27,7 +35,8 @@ class HostedNameServer(Hosted):
 
     def bind(self, peer: Peer) -> requests.NameServer:
         """The name server for one client."""
-        return _dialect(peer.protocol)(self._service, peer.local, self._settings)
+        own_uri = self._other_uris.get(peer.local[1]) if isinstance(peer.local, tuple) else None
+        return _dialect(peer.protocol)(self._service, peer.local, own_uri, self._settings)
 
     def straight_road(self, peer: Peer, hmac_key: bytes | None) -> StraightRoad | None:
         """The straight road for one client."""

@@ -23,12 +23,13 @@ def reachable_uri(uri: URI, local: Address) -> URI:
     return reachable
 
 
-def seen_by(record: Record, local: Address, foreign_tag: str) -> Record:
+def seen_by(record: Record, local: Address, foreign_tag: str, own_uri: URI | None = None) -> Record:
     """The record as the client behind `local` shall see it, without the tag that the other protocol looks for.
 
-    Only the name server's own record differs from client to client.
+    Only the name server's own record differs from client to client. `own_uri`: its URI for this client, where that is
+    another than the record's.
     """
     if record.name != NAMESERVER_NAME:
         return record
-    uri = reachable_uri(URI(record.uri), local).asString()
+    uri = reachable_uri(own_uri or URI(record.uri), local).asString()
     return Record(record.name, uri, record.metadata - {foreign_tag})

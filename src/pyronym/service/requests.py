@@ -49,9 +49,16 @@ class NameServer:
     collect_tags: Callable[[Iterable[str]], object]
     """Makes the collection that this dialect returns tags in."""
 
-    def __init__(self, service: NameService, local: Address = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        service: NameService,
+        local: Address = None,
+        own_uri: URI | None = None,
+        settings: Settings | None = None,
+    ) -> None:
         self._service = service
         self._local = local
+        self._own_uri = own_uri
         self._settings = settings or config.settings
 
     @expose
@@ -111,7 +118,7 @@ class NameServer:
         raise NotImplementedError
 
     def _view(self, record: Record) -> Record:
-        return seen_by(record, self._local, self.foreign_tag)
+        return seen_by(record, self._local, self.foreign_tag, self._own_uri)
 
     def _listing(self, find: Callable[[], Iterable[Record]], return_metadata: bool) -> Answer[dict[str, object]]:
         """Records as they are listed: name -> URI text, or name -> (URI text, tags)."""

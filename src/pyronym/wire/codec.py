@@ -20,6 +20,8 @@ from pyronym.wire.message import CORRELATION_SIZE, NO_ANNOTATIONS, PYRO4, PYRO5,
 
 _TAG: Final = b"PYRO"
 _START_SIZE: Final = 6
+_TLS_STARTS: Final = (b"\x15\x03", b"\x16\x03")
+"""How TLS begins: with an alert or a handshake, of any version."""
 _UNSUPPORTED: Final = "invalid data or unsupported protocol version"
 """What stock peers say about both. Programs match on it."""
 
@@ -201,6 +203,8 @@ def _recognise(start: bytes, known: int | None) -> _Format | None:
     `known` is the protocol of the messages before. Raises ProtocolError for anything else.
     """
     tag = start[: len(_TAG)]
+    if start[:2] in _TLS_STARTS:
+        raise ProtocolError(f"{_UNSUPPORTED}: the peer speaks TLS (SSL must be on at both ends, or at none)")
     if not _TAG.startswith(tag):
         raise ProtocolError(f"{_UNSUPPORTED}: a message begins with {start!r} (expected {_TAG!r})")
     if len(start) < _START_SIZE:
