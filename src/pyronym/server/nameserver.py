@@ -40,7 +40,7 @@ class NameServerDaemon(Daemon):
         loop: LoopBase | None = None,
     ) -> None:
         settings = settings or config.settings
-        self.nameserver = NameServer(storage_by_name(storage))
+        self.nameserver = NameServer(storage_by_name(storage), settings=settings)
         try:
             super().__init__(
                 host,
