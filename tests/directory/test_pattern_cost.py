@@ -10,7 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 
 from patterns_to_try import names, patterns
-from pyronym.directory.pattern_cost import range_width, size, steps
+from pyronym.directory.pattern_cost import PatternCost, range_width, size
+
+
+def steps(tree, length):
+    return PatternCost(tree).steps(length)
+
 
 ENOUGH = 20_000
 """Steps after which the model stops counting."""
@@ -65,7 +70,7 @@ class Model:
         elif kind is op.ATOMIC_GROUP:
             yield from list(self.sequence(value, at))[:1]
         elif kind is op.POSSESSIVE_REPEAT:
-            yield from list(self.greedy(*value, at, 0))[:1]
+            yield from self.possessive(*value, at)
         else:
             raise NotImplementedError(kind)
 
@@ -74,6 +79,16 @@ class Model:
             for end in self.sequence(body, at):
                 if end > at or done < least:
                     yield from self.greedy(least, most, body, end, done + 1)
+        if done >= least:
+            yield at
+
+    def possessive(self, least, most, body, at):
+        done = 0
+        while done < most:
+            end = next(self.sequence(body, at), None)
+            if end is None or (end == at and done >= least):
+                break
+            at, done = end, done + 1
         if done >= least:
             yield at
 

@@ -46,6 +46,7 @@ def both_find(text, asked):
 @example(r"(?<=a)b|(?<!a)c|a(?<=a)b", ["ab", "c", "b"])
 @example(r"(?s-i:.)(?i:A)(?m:^|a)", ["\na", "\naa"])
 @example("a(?!)", ["a"])
+@example("(?:a|ab){2}+", ["aba", "aa"])
 @example("\U0001f600[\U0001f600-\U0001f602]", ["\U0001f600\U0001f601"])
 @example(r"\Aa$", ["a", "a\n", "a\n\n"])
 @example(r"a\Z", ["a", "a\n"])

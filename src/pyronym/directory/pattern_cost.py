@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from re import _constants as op  # type: ignore[attr-defined]
 from typing import Any, Final
 
@@ -23,21 +23,39 @@ _REPEATS: Final = (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT)
 _CHARACTERS: Final = (op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN)
 
 
-def steps(tree: Tree, length: int) -> float:
-    """At most so many steps, of some 5 nanoseconds, are needed to match a name of `length` characters, or to see that
-    it does not match. ``inf``: too many to be told. ValueError for an operator that is not known here.
-    """
-    ignore_case = bool(tree.state.flags & re.IGNORECASE) or _ignores_case_somewhere(tree)
-    cost, _ = _Steps(length, ignore_case).sequence(tree)
-    return min(cost, _steps_of_one_way(tree, length)) if _leaves_no_choice(tree, ignore_case) else cost
+class PatternCost:
+    """What one regular expression costs. ValueError, perhaps from `steps`, for an operator that is not known here."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._ignore_case = bool(tree.state.flags & re.IGNORECASE) or _ignores_case_somewhere(tree)
+        self._one_way = _leaves_no_choice(tree, self._ignore_case)
+        self._one_way_bodies: dict[int, bool] = {}
+
+    def steps(self, length: int) -> float:
+        """Not more than so many steps, of some 5 nanoseconds, are needed to match a name of `length` characters, or to see
+        that it does not match. ``inf``: too many to be told.
+        """
+        cost, _ = _Steps(length, self._repeats_in_one_way).sequence(self._tree)
+        return min(cost, _steps_of_one_way(self._tree, length)) if self._one_way else cost
+
+    def _repeats_in_one_way(self, body: Tree) -> bool:
+        """Whether a text can be matched in one way only by `body` as often as one likes."""
+        known = self._one_way_bodies.get(id(body))
+        if known is None:
+            repeat = [(op.MAX_REPEAT, (0, op.MAXREPEAT, body))]
+            known = self._one_way_bodies[id(body)] = not _is_character(body) and _leaves_no_choice(
+                repeat, self._ignore_case
+            )
+        return known
 
 
 class _Steps:
     """For names of one length. Each method gives the steps to try all ways from one place, and the number of ways."""
 
-    def __init__(self, length: int, ignore_case: bool) -> None:
+    def __init__(self, length: int, repeats_in_one_way: Callable[[Tree], bool]) -> None:
         self._length = length
-        self._ignore_case = ignore_case
+        self._repeats_in_one_way = repeats_in_one_way
 
     def sequence(self, nodes: Tree) -> tuple[float, float]:
         cost = ways = 1.0
@@ -77,10 +95,9 @@ class _Steps:
         length = self._length
         shortest, longest = body.getwidth()
         rounds = int(min(most, length // shortest if shortest else max(least, length + 1)))
-        repeat = [(op.MAX_REPEAT, (least, most, body))]
-        if not _is_character(body) and _leaves_no_choice(repeat, self._ignore_case):
+        if self._repeats_in_one_way(body):
             # One way for each end that it can have.
-            return _steps_of_one_way(repeat, length), 1.0 + min(length, int(most) * longest)
+            return _steps_of_one_way(body, length), 1.0 + min(length, int(most) * longest)
         cost, ways = self.sequence(body)
         if ways == 1 or possessive:
             return 1.0 + (rounds + 1) * cost, float(max(1, rounds - least + 1))
@@ -272,7 +289,7 @@ def _joined(bits: int, more: int) -> int:
 
 def _steps_of_one_way(nodes: Tree, length: int) -> float:
     """Where a text leaves no choice: at each character, every part may be asked whether it takes that."""
-    return (1 + length) * (1 + size(nodes))
+    return (1 + length) * (2 + size(nodes))
 
 
 def _leaves_no_choice(nodes: Tree, ignore_case: bool) -> bool:

@@ -57,7 +57,9 @@ def _node(kind: Any, value: Any) -> str:
         return _PLACES[value]
     if kind in _REPEATS:
         least, most, body = value
-        return f"(?:{_sequence(body)}){{{least},{'' if most is op.MAXREPEAT else most}}}{_REPEATS[kind]}"
+        # A possessive repeat gives nothing back: here from its end, for `re` from the end of each round.
+        group = "(?>" if kind is op.POSSESSIVE_REPEAT else "(?:"
+        return f"{group}{_sequence(body)}){{{least},{'' if most is op.MAXREPEAT else most}}}{_REPEATS[kind]}"
     if kind is op.SUBPATTERN:
         return _group(*value)
     if kind is op.BRANCH:

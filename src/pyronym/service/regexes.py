@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from functools import lru_cache
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any, Final, Protocol, TypeVar
 
-from pyronym.directory.pattern_cost import range_width, size, steps
+from pyronym.directory.pattern_cost import PatternCost, range_width, size
 from pyronym.directory.pattern_text import regex_text
 from pyronym.directory.patterns import literal_prefix
 from pyronym.errors import BadPatternError, SlowPatternError
@@ -33,7 +34,7 @@ MAX_EXPANDED: Final = 10_000
 """
 PLAIN_STEPS: Final = 200_000
 """A millisecond of `re`, during which nothing else runs."""
-LENGTHS: Final = (16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 4096, 65536)
+LENGTHS: Final = (0, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024, 4096, 65536)
 """Of names, for which a pattern is looked into."""
 AT_ONCE: Final = 2
 """Matches that may take long and run at the same time, each on a processor of its own."""
@@ -80,13 +81,12 @@ def name_pattern(text: str) -> NamePattern:
                 f"its ranges of characters are too large: {width} characters together (expected at most {MAX_RANGES})"
             )
         plain = re.compile(text)
-        reach = 0
-        for length in LENGTHS:
-            if steps(tree, length) > PLAIN_STEPS:
-                break
-            reach = length
+        cost = PatternCost(tree)
+        reach = LENGTHS[bisect_left(LENGTHS, True, lo=1, key=lambda length: cost.steps(length) > PLAIN_STEPS) - 1]
         return NamePattern(plain, literal_prefix(plain), reach)
-    except (re.error, RecursionError, OverflowError, ValueError) as problem:
+    except RecursionError:
+        raise BadPatternError("its groups are nested too deeply") from None
+    except (re.error, OverflowError, ValueError) as problem:
         raise BadPatternError(str(problem)) from None
 
 
