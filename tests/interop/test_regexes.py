@@ -114,7 +114,7 @@ def test_what_is_known_to_stop_the_stock_servers_is_answered(
         ("a" * 1_000_000, r"it has 1000000 characters \(expected at most 1000\)"),
         ("((a|aa){1000}){1000}", "it repeats too much"),
         ("(?i)" + "[a-\uffff]" * 150, "its ranges of characters are too large"),
-        ("(" * 400 + ")" * 400, "nested too deeply"),
+        ("(" * 400 + ")" * 400, "its groups are nested too deeply"),
     ],
     ids=["long", "repeats", "ranges", "nested"],
 )

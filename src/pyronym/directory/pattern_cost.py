@@ -33,8 +33,8 @@ class PatternCost:
         self._one_way_bodies: dict[int, bool] = {}
 
     def steps(self, length: int) -> float:
-        """Not more than so many steps, of some 5 nanoseconds, are needed to match a name of `length` characters, or to see
-        that it does not match. ``inf``: too many to be told.
+        """What matching a name of `length` characters takes at most, in steps of some 5 nanoseconds, whether it matches
+        or not. ``inf``: too many to be told.
         """
         cost, _ = _Steps(length, self._repeats_in_one_way).sequence(self._tree)
         return min(cost, _steps_of_one_way(self._tree, length)) if self._one_way else cost
