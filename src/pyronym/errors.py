@@ -11,6 +11,7 @@
     │   ├── UnknownNameError
     │   ├── NameTakenError
     │   ├── BadPatternError
+    │   ├── SlowPatternError
     │   ├── StorageError
     │   └── NameServerNotFoundError
     ├── DaemonError
@@ -132,6 +133,19 @@ class BadPatternError(NamingError):
         return type(self), (self.reason,), self.__dict__
 
 
+class SlowPatternError(NamingError):
+    """A regular expression took longer than the name server allows; nothing was changed. `reason`: which, and what to
+    do.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"regex takes too long: {reason}")
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[SlowPatternError], tuple[str], dict[str, object]]:
+        return type(self), (self.reason,), self.__dict__
+
+
 class StorageError(NamingError):
     """The storage cannot be opened, read or written. Nothing was changed unless the message says so."""
 
@@ -152,4 +166,5 @@ _BY_WORDS = (
     ("unknown name: ", UnknownNameError),
     ("name already registered: ", NameTakenError),
     ("invalid regex: ", BadPatternError),
+    ("regex takes too long: ", SlowPatternError),
 )

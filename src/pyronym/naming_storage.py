@@ -15,7 +15,8 @@ from contextlib import closing, contextmanager
 
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
-from pyronym.service.arguments import checked_name, checked_pattern, checked_tags
+from pyronym.service.arguments import checked_name, checked_regex, checked_tags
+from pyronym.service.regexes import name_pattern
 from pyronym.storage.dbm import DbmStore
 from pyronym.storage.mapping import StoreMapping
 from pyronym.storage.sqlite import SqliteStore
@@ -126,8 +127,8 @@ class _FileStorage(StoreMapping):
 
         BadPatternError when it is none.
         """
-        pattern = checked_pattern(regex)
-        return _listing((record for record in self._records() if pattern.match(record.name)), return_metadata)
+        match = name_pattern(checked_regex(regex)).plain.match
+        return _listing((record for record in self._records() if match(record.name)), return_metadata)
 
     def optimized_metadata_search(
         self,

@@ -84,6 +84,8 @@ class Settings:
     """How many ordinary methods of hosted objects run at once. More calls wait for a free thread."""
     iter_streaming: bool = True
     """Iterators are returned as streams that the client fetches item by item."""
+    regex_timeout: float = 1.0
+    """Seconds of computing time that a name server spends on one search with a regular expression (new in pyronym)."""
     straight_road: bool = True
     """Name servers answer the commonest requests straight from their bytes, and proxies make plain calls without the
     general codec (new in pyronym). Off: to compare."""
@@ -193,6 +195,7 @@ _CHECKS: dict[str, _Check] = {
     ),
     "threadpool_size": (_is_positive, "a whole number above 0"),
     "iter_streaming": _FLAG,
+    "regex_timeout": (lambda value: _is_duration(value) and value > 0, "a number of seconds above 0"),
     "straight_road": _FLAG,
     "detailed_traceback": _FLAG,
     "sock_reuse": _FLAG,

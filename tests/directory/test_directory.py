@@ -1,5 +1,4 @@
 import random
-import re
 import tracemalloc
 
 import pytest
@@ -213,30 +212,21 @@ def test_tags_are_asked_for_once_however_often_they_are_given():
     assert [record.name for record in directory.with_any(["x", "y", "x"])] == ["a", "b"]
 
 
-def test_matching_asks_the_pattern_from_the_start_of_each_name():
+def test_names_are_in_order_of_registration_or_with_a_prefix_sorted():
     directory = Directory()
     apply_now(directory, put("ba"), put("ab"), put("aa"))
-    assert [record.name for record in directory.matching(re.compile("a"))] == ["aa", "ab"]
-    assert [record.name for record in directory.matching(re.compile("[a]"))] == ["ab", "aa"]
+    assert directory.names("") == ["ba", "ab", "aa"]
+    assert directory.names("a") == ["aa", "ab"]
+    assert directory.names("x") == []
 
 
-class CountingPattern:
-    """Looks like a compiled pattern, and counts what it is asked."""
-
-    def __init__(self, text):
-        self.pattern, self.flags, self.asked = text, re.UNICODE, 0
-
-    def match(self, name):
-        self.asked += 1
-        return re.match(self.pattern, name)
-
-
-def test_matching_looks_only_at_names_that_start_with_what_the_pattern_starts_with():
+def test_the_longest_name_is_remembered():
     directory = Directory()
-    apply_now(directory, *(put(f"lab.{room}.{i}") for i in range(50) for room in ("door", "camera")))
-    pattern = CountingPattern(r"^lab\.camera\.\d$")
-    assert len(directory.matching(pattern)) == 10
-    assert pattern.asked == 50
+    directory.load([Record("four", "PYRO:a@h:1")])
+    assert directory.longest == 4
+    apply_now(directory, put("a"), put("seven.."))
+    apply_now(directory, Change("seven..", None))
+    assert directory.longest == 7
 
 
 def test_records_that_are_put_with_shared_tags_are_kept_as_they_are():

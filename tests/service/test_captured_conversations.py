@@ -4,6 +4,7 @@ import pytest
 
 from captures.load import Exchange, Failure, Raised, Reference, Uri, load
 from pyronym.errors import NamingError, PyroError
+from pyronym.rpc.call import IN_WORKER
 from pyronym.rpc.exposed import expose, exposed_members, oneway
 from pyronym.rpc.hosting import Hosted
 from pyronym.rpc.session import ServerSession
@@ -154,7 +155,7 @@ def replay(exchanges):
         if exchange.direction == "client":
             decoder.feed(session.receive_data(exchange.wire))
             while (call := session.next_call()) is not None:
-                assert next(call.run(), "done") == "done", "nothing here has to be waited for"
+                assert set(call.run()) <= {IN_WORKER}, "nothing here has to be waited for"
                 session.finish(call)
             decoder.feed(session.data_to_send())
             while (message := decoder.next_message()) is not None:

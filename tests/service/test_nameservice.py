@@ -8,7 +8,6 @@ import pytest
 
 from pyronym.directory.record import Record
 from pyronym.errors import NameTakenError, StorageError, UnknownNameError
-from pyronym.service.arguments import checked_pattern
 from pyronym.service.nameservice import NameService
 from pyronym.storage.mapping import MappingStore
 from pyronym.storage.memory import MemoryStorage
@@ -144,8 +143,8 @@ def test_removal_counts_what_is_there_and_leaves_the_name_server(storage):
     storage.open_for(100)
     assert service.remove(["app_1", "app_1", "gone", NAMESERVER_NAME]).result(WAIT) == 1
     assert service.remove_prefix("app_").result(WAIT) == 1
-    assert service.remove_matching(checked_pattern("a")).result(WAIT) == 1
-    assert service.remove_matching(checked_pattern(".*")).result(WAIT) == 1
+    assert service.remove_matching("a") == 1
+    assert service.remove_matching(".*") == 1
     assert [record.name for record in service.everything()] == [NAMESERVER_NAME]
     assert service.remove(["gone"]) == 0
     service.close()

@@ -7,14 +7,12 @@ and the sets of tags.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import takewhile
 
 from sortedcontainers import SortedList
 
-from pyronym.directory.patterns import literal_prefix
 from pyronym.directory.record import Change, Record
 from pyronym.directory.tagsets import TagSets
 
@@ -39,6 +37,8 @@ class Directory:
     def __init__(self) -> None:
         self.revision = 0
         """Grows by one with every applied change."""
+        self.longest = 0
+        """Characters of the longest name that there ever was. It tells what a regular expression can cost."""
         self._records: dict[str, Record] = {}
         self._names: SortedList[str] = SortedList()
         self._by_tag: dict[str, dict[str, Record]] = {}
@@ -95,14 +95,9 @@ class Directory:
             found.update(self._by_tag.get(tag, {}))
         return list(found.values())
 
-    def matching(self, pattern: re.Pattern[str]) -> list[Record]:
-        """The records whose name ``pattern.match`` accepts: sorted by name if `pattern` starts with plain text, as only
-        the names with that prefix are looked at then, otherwise in order of registration.
-        """
-        prefix = literal_prefix(pattern)
-        names = self._names_with_prefix(prefix) if prefix else self._records
-        match = pattern.match
-        return [self._records[name] for name in names if match(name)]
+    def names(self, prefix: str) -> list[str]:
+        """The names that start with exactly this text: sorted, or all in order of registration if it is empty."""
+        return list(self._names_with_prefix(prefix) if prefix else self._records)
 
     def shared_tags(self, tags: frozenset[str]) -> frozenset[str]:
         """The copy of a set of tags that the records have in common, or `tags` itself if none has them."""
@@ -185,6 +180,8 @@ class Directory:
         if old is not None:
             name = old.name  # keeps one copy of the text, the one that the indexes hold
             self._untag(old, keep=tags)
+        elif len(name) > self.longest:
+            self.longest = len(name)
         if name is not record.name or tags is not record.metadata:
             record = Record(name, record.uri, tags)
         self._records[name] = record

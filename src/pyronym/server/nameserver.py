@@ -54,7 +54,7 @@ class NameServerDaemon(Daemon):
                 raise ValueError("cannot use tls_port together with unixsocket")
             certificates = ServerCertificates(settings)
             settings = replace(settings, ssl=False)
-        self.nameserver = NameServer(storage_by_name(storage))
+        self.nameserver = NameServer(storage_by_name(storage), settings=settings)
         try:
             super().__init__(
                 host,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable, MutableMapping
+from concurrent.futures import Future
 from typing import TypeVar
 
 from pyronym.rpc.exposed import expose
@@ -12,6 +13,7 @@ from pyronym.service import pyro4
 from pyronym.service.commit import Commit
 from pyronym.service.nameservice import NameService
 from pyronym.service.requests import Answer
+from pyronym.settings import Settings, config
 from pyronym.storage.base import Storage
 from pyronym.storage.mapping import storage_behind
 from pyronym.storage.memory import MemoryStorage
@@ -29,9 +31,12 @@ class NameServer:
     change is in the storage, and raise StorageError, with nothing changed, if it cannot be.
     """
 
-    def __init__(self, storageProvider: MutableMapping[str, object] | Storage | None = None) -> None:
+    def __init__(
+        self, storageProvider: MutableMapping[str, object] | Storage | None = None, *, settings: Settings | None = None
+    ) -> None:
         self.storage = MemoryStorage() if storageProvider is None else storageProvider
-        self.service = NameService(storage_behind(self.storage))
+        settings = settings or config.settings
+        self.service = NameService(storage_behind(self.storage), settings.regex_timeout)
         self._requests = pyro4.NameServer(self.service)
 
     def adopt(self, uri: URI, tags: frozenset[str]) -> None:
@@ -87,7 +92,8 @@ class NameServer:
         """Records as a dict of name -> URI text, or with `return_metadata` name -> (URI text, [tags]).
 
         At most one filter (else ValueError): names with exactly this prefix; names that match a regular expression from
-        their beginning (BadPatternError if it is none); records with all, or with any, of some tags.
+        their beginning (BadPatternError if it is none, SlowPatternError if it takes longer than REGEX_TIMEOUT); records
+        with all, or with any, of some tags.
         """
         return _wait(self._requests.list(prefix, regex, metadata_all, metadata_any, return_metadata))
 
@@ -99,4 +105,4 @@ class NameServer:
 
 def _wait(answer: Answer[T]) -> T:
     outcome = answer.do() if isinstance(answer, LongWork) else answer
-    return outcome.result() if isinstance(outcome, Commit) else outcome
+    return outcome.result() if isinstance(outcome, Commit | Future) else outcome

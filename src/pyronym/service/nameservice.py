@@ -9,10 +9,10 @@ nothing is ever on its way, and nothing has to be staged.
 from __future__ import annotations
 
 import gc
-import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
@@ -21,6 +21,7 @@ from pyronym.directory.directory import Directory
 from pyronym.directory.record import Change, Record
 from pyronym.errors import NameTakenError, StorageError, UnknownNameError
 from pyronym.service.commit import Commit, call_all_back
+from pyronym.service.regexes import Searches, name_pattern
 from pyronym.storage.base import Storage
 from pyronym.storage.committer import Committer
 from pyronym.uri import NAMESERVER_NAME
@@ -36,9 +37,10 @@ class NameService:
     """The records of one name server. Its methods may be called from any thread.
 
     `storage` belongs to the service from here on and is closed with it. Raises StorageError if it cannot be loaded.
+    `regex_timeout`: seconds of computing time for a search with a regular expression.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, regex_timeout: float = 1.0) -> None:
         self.deliver: Callable[[Function], object] = _call
         """Calls a function in the thread that the callbacks of commits are for; at first in whatever thread it is. Once
         for all commits that became durable together: so 64 callers in an event loop all get into the next commit. When
@@ -53,9 +55,11 @@ class NameService:
         self._immediate = storage.immediate
         self._committer = Committer(storage, self._settle)
         self._owned = False
+        self._searches = Searches(regex_timeout)
 
     def close(self) -> None:
         """Finish the changes that are on their way and close the storage."""
+        self._searches.close()
         self._committer.close()
 
     def __contains__(self, name: str) -> bool:
@@ -81,10 +85,13 @@ class NameService:
         with self._lock:
             return self._directory.with_prefix(prefix)
 
-    def matching(self, pattern: re.Pattern[str]) -> list[Record]:
-        """The records whose names match `pattern` from their beginning."""
-        with self._lock:
-            return self._directory.matching(pattern)
+    def matching(self, regex: str, use: Callable[[Iterable[Record]], T]) -> T | Future[T]:
+        """What `use` makes of the records whose names match from their beginning, or the future of that: sorted by name
+        if `regex` starts with plain text, otherwise in order of registration.
+
+        Raises BadPatternError, SlowPatternError. Never called on an event loop, and nobody waits for the search.
+        """
+        return self._searches.find(name_pattern(regex), self._candidates, lambda names: use(self._records(names)))
 
     def with_all(self, tags: frozenset[str]) -> list[Record]:
         """The records that have all these tags."""
@@ -138,10 +145,17 @@ class NameService:
         with self._lock:
             return self.remove([record.name for record in self.with_prefix(prefix)])
 
-    def remove_matching(self, pattern: re.Pattern[str]) -> Outcome[int]:
-        """Remove the records whose names match `pattern` from their beginning. Their number."""
+    def remove_matching(self, regex: str) -> int | Future[int]:
+        """Remove the records whose names match from their beginning, and wait for it. Their number. As `matching`."""
+        return self._searches.find(name_pattern(regex), self._candidates, lambda names: waited_for(self.remove(names)))
+
+    def _candidates(self, prefix: str) -> tuple[list[str], int]:
         with self._lock:
-            return self.remove([record.name for record in self.matching(pattern)])
+            return self._directory.names(prefix), self._directory.longest
+
+    def _records(self, names: Iterable[str]) -> Iterator[Record]:
+        """The records of names that were there a moment ago, as far as they still are."""
+        return filter(None, map(self._directory.get, names))
 
     def _write(self, changes: list[Change], value: T, builds_on: str | None = None) -> Outcome[T]:
         """Send changes on their way and stage them. The caller holds the lock, so that both happen in one order."""
@@ -195,6 +209,11 @@ def _no_garbage_collection() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+def waited_for(outcome: Outcome[T]) -> T:
+    """The value, when it is there. Never called on an event loop."""
+    return outcome.result() if isinstance(outcome, Commit) else outcome
 
 
 def _call(function: Function) -> None:

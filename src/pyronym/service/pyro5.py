@@ -7,7 +7,7 @@ from functools import partial
 
 from pyronym.rpc.exposed import expose
 from pyronym.service import requests
-from pyronym.service.arguments import checked_name, checked_pattern, checked_prefix, checked_tags
+from pyronym.service.arguments import checked_name, checked_prefix, checked_tags
 from pyronym.service.own_record import PYRO4_CLASS_TAG
 from pyronym.service.requests import Answer
 from pyronym.uri import NAMESERVER_NAME
@@ -33,7 +33,7 @@ class NameServer(requests.NameServer):
         if prefix:
             find = partial(self._service.with_prefix, checked_prefix(prefix))
         elif regex:
-            find = partial(self._service.matching, checked_pattern(regex))
+            return self._matching(regex, return_metadata)
         else:
             find = partial(self._service.everything)
         return self._listing(find, return_metadata)

@@ -8,6 +8,7 @@ that is done when the change is durable.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from functools import partial
 from typing import Final, TypeAlias, TypeVar
 
@@ -19,8 +20,8 @@ from pyronym.service.arguments import (
     check_length,
     check_tags,
     checked_name,
-    checked_pattern,
     checked_prefix,
+    checked_regex,
     checked_uri,
     storable,
 )
@@ -30,7 +31,7 @@ from pyronym.settings import Settings, config
 from pyronym.uri import URI
 
 T = TypeVar("T")
-Answer: TypeAlias = Outcome[T] | LongWork[T] | LongWork[Outcome[T]]
+Answer: TypeAlias = Outcome[T] | LongWork[Outcome[T] | Future[T]]
 
 MANY_NAMES: Final = 2000
 """With more names, whatever looks through them is done in a worker thread: to list 200,000 names takes a second, in
@@ -101,7 +102,7 @@ class NameServer:
         if prefix:
             return self._bounded(partial(self._service.remove_prefix, checked_prefix(prefix)))
         if regex:
-            return self._bounded(partial(self._service.remove_matching, checked_pattern(regex)))
+            return LongWork(partial(self._service.remove_matching, checked_regex(regex)))
         return 0
 
     def _bounded(self, work: Callable[[], T]) -> T | LongWork[T]:
@@ -121,12 +122,16 @@ class NameServer:
         return seen_by(record, self._local, self.foreign_tag, self._own_uri)
 
     def _listing(self, find: Callable[[], Iterable[Record]], return_metadata: bool) -> Answer[dict[str, object]]:
-        """Records as they are listed: name -> URI text, or name -> (URI text, tags)."""
+        return self._bounded(lambda: self._as_listed(return_metadata, find()))
 
-        def listing() -> dict[str, object]:
-            records = map(self._view, find())
-            if return_metadata:
-                return {record.name: (record.uri, self.collect_tags(record.metadata)) for record in records}
-            return {record.name: record.uri for record in records}
+    def _matching(self, regex: str, return_metadata: bool) -> Answer[dict[str, object]]:
+        """The records that match, as they are listed. However few names there are: nobody knows how long it takes."""
+        show = partial(self._as_listed, return_metadata)
+        return LongWork(partial(self._service.matching, checked_regex(regex), show))
 
-        return self._bounded(listing)
+    def _as_listed(self, return_metadata: bool, found: Iterable[Record]) -> dict[str, object]:
+        """name -> URI text, or name -> (URI text, tags)."""
+        records = map(self._view, found)
+        if return_metadata:
+            return {record.name: (record.uri, self.collect_tags(record.metadata)) for record in records}
+        return {record.name: record.uri for record in records}
