@@ -20,6 +20,8 @@ from tempfile import mkdtemp
 import pytest
 
 SECTOR = 512
+_KEPT = (0, 0.5, 0.9, 1)
+"""How much of what is uncertain may be there, of names and of data."""
 _SOURCE = Path(__file__).with_name("disk.c")
 
 
@@ -128,23 +130,15 @@ class Disk:
 
     def after_a_cut(self, folder: Path, chance: random.Random) -> None:
         """Fill an empty `folder` with one of the states that a power cut at this moment may leave."""
-        mind = chance.choice(["nothing", "everything", "names only", "data only", "start", "any", "any"])
-        names = chance.choice(["all", "none"]) if mind == "any" else ""
-        start = chance.random()
-        uncertain = [naming for naming in self._names if naming.unsynced]
-        kept = {
-            id(naming)
-            for number, naming in enumerate(uncertain)
-            if mind in ("everything", "names only")
-            or (mind == "start" and number < start * len(uncertain))
-            or (mind == "any" and (names == "all" or chance.random() < 0.5))
-        }
+        names_kept = chance.choice(_KEPT)
+        kept = {id(naming) for naming in self._names if naming.unsynced and chance.random() < names_kept}
+        data_kept = chance.choice(_KEPT)
         for path, inode in sorted(self._at(kept).items()):
             target = folder / os.path.relpath(path, self._folder)
             if inode.is_folder:
                 target.mkdir(exist_ok=True)
             elif target.parent.is_dir():
-                target.write_bytes(_content(inode, mind, chance))
+                target.write_bytes(_content(inode, data_kept, chance))
 
     def _rename(self, inode: _Inode | None, path: str | None, old: str | None) -> None:
         folders = {os.path.dirname(name) for name in (path, old) if name is not None}
@@ -167,21 +161,14 @@ class Disk:
         return inodes
 
 
-def _content(inode: _Inode, mind: str, chance: random.Random) -> bytes:
+def _content(inode: _Inode, kept: float, chance: random.Random) -> bytes:
     data = bytearray(inode.content)
     for write in inode.writes[: inode.synced]:
         _write(data, *write)
-    later = inode.writes[inode.synced :]
-    if mind in ("everything", "data only"):
-        chosen = later
-    elif mind == "start":
-        chosen = later[: chance.randrange(len(later) + 1)]
-    elif mind == "any":
-        chosen = [piece for write in later if chance.random() < 0.7 for piece in _pieces(*write, chance)]
-    else:
-        chosen = []
-    for write in chosen:
-        _write(data, *write)
+    for write in inode.writes[inode.synced :]:
+        if chance.random() < kept:
+            for piece in _pieces(*write, chance):
+                _write(data, *piece)
     return bytes(data)
 
 

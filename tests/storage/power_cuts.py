@@ -46,7 +46,10 @@ def cut_the_power(kind: str, file: Path, cuts: int, chance: random.Random) -> Fi
         environment = {**on_disk(folder, record=record), "PYTHONPATH": ":".join(sys.path)}
         subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True, timeout=120)
         entries = list(recorded(record))
-        moments = sorted(chance.randrange(len(entries) + 1) for _ in range(CUTS))
+        # Changes of names are few beside the writes, and as dangerous.
+        renamings = [at for at, entry in enumerate(entries, 1) if entry.operation in ("rename", "remove", "create")]
+        moments = [chance.choice(renamings) for _ in range(CUTS // 2)]
+        moments += [chance.randrange(len(entries) + 1) for _ in range(CUTS // 2)]
         for at, entry in enumerate([*entries, None]):
             for _ in range(moments.count(at)):
                 after = file.parent / f"after{figures.cuts}"

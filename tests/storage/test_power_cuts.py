@@ -7,7 +7,7 @@ from power_cuts import cut_the_power
 
 from killing import STORES
 
-CUTS = 40
+CUTS = 43
 
 
 @pytest.mark.parametrize("kind", STORES)

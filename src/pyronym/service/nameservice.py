@@ -22,6 +22,7 @@ from pyronym.errors import NameTakenError, StorageError, UnknownNameError
 from pyronym.service.commit import Commit, call_all_back
 from pyronym.storage.base import Storage
 from pyronym.storage.committer import Committer
+from pyronym.storage.health import Trouble
 from pyronym.uri import NAMESERVER_NAME
 
 T = TypeVar("T")
@@ -56,6 +57,11 @@ class NameService:
     def close(self) -> None:
         """Finish the changes that are on their way and close the storage."""
         self._committer.close()
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the storage takes no changes and since when; None when it does."""
+        return self._committer.health.trouble
 
     def __contains__(self, name: str) -> bool:
         with self._lock:

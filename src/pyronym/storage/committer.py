@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from pyronym.directory.record import Change
 from pyronym.errors import StorageError
 from pyronym.storage.base import ChangeRefusedError, Storage, failure
+from pyronym.storage.health import Health
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Committer(Generic[ItemT]):
     """
 
     def __init__(self, storage: Storage, done: Callable[[Sequence[ItemT], StorageError | None], None]) -> None:
+        self.health = Health(storage.description)
         self._storage = storage
         self._done = done
         self._waiting: list[ItemT] = []
@@ -89,6 +91,11 @@ class Committer(Generic[ItemT]):
             self._tell(items, error)
 
     def _commit(self, items: Sequence[ItemT]) -> StorageError | None:
+        error = self._try_to_commit(items)
+        self.health.note(error)
+        return error
+
+    def _try_to_commit(self, items: Sequence[ItemT]) -> StorageError | None:
         try:
             self._storage.commit([change for item in items for change in item.changes])
             return None

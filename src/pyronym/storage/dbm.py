@@ -34,6 +34,7 @@ from typing import Any
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
 from pyronym.storage.base import broken_text, failure
+from pyronym.storage.in_place import FilesInPlace
 from pyronym.storage.journal import Journal, encode_line, read_changes, sync_folder
 
 _log = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ _ANSWERS = {  # error number: why, and what to do
     errno.EPERM: ("permission denied", "allow reading and writing the file and its folder"),
     errno.EROFS: ("it is on a read-only file system", "allow writing, or give another file"),
     errno.ENOSPC: ("the disk is full", "make room on it"),
+    errno.EFBIG: ("the limit of file size is reached", "raise the limit (ulimit -f)"),
+    errno.EIO: ("the disk failed", "check the disk and the system's log"),
     errno.EDQUOT: ("the disk quota is used up", "make room on the disk"),
 }
 
@@ -78,6 +81,7 @@ class DbmStore:
             with self._errors("cannot open"):
                 self._put_in_place()
                 self._kind()
+                self._files = self._files_in_place()
         except BaseException:
             journal.close()
             raise
@@ -103,7 +107,9 @@ class DbmStore:
     def commit(self, changes: Sequence[Change]) -> None:
         """Append the changes to the journal. Writes the dbm afresh when the journal has grown large."""
         with self._using("cannot write to") as journal:
+            self._files.check("cannot write to")
             journal.append(changes)
+            self._files.check("cannot write to")
             if journal.size <= self._journal_limit:
                 return
             try:
@@ -120,6 +126,7 @@ class DbmStore:
             if journal is None:
                 return
             with self._errors("cannot write"), closing(journal):
+                self._files.check("cannot write")
                 if journal.size or self._kind() is None:
                     self._rewrite(journal)
 
@@ -217,8 +224,11 @@ class DbmStore:
             names = sorted(os.listdir(ready))
         except FileNotFoundError:
             return
-        for name in names:
-            os.replace(os.path.join(ready, name), os.path.join(self._folder, name))
+        try:
+            for name in names:
+                os.replace(os.path.join(ready, name), os.path.join(self._folder, name))
+        finally:
+            self._files = self._files_in_place()
         # Both, so that no power failure brings back an old FILE.new with files in it.
         sync_folder(self._folder)
         sync_folder(ready)
@@ -226,6 +236,10 @@ class DbmStore:
         tags = self._path + ".tags"
         if os.path.exists(tags) and os.path.getsize(tags) == 0:
             os.unlink(tags)
+            self._files = self._files_in_place()
+
+    def _files_in_place(self) -> FilesInPlace:
+        return FilesInPlace(self._path + ending for ending in ("", ".dat", ".db", ".tags", ".journal"))
 
     @contextmanager
     def _using(self, what: str) -> Iterator[Journal]:
