@@ -60,7 +60,9 @@ def cut_the_power(kind: str, file: Path, cuts: int, chance: random.Random) -> Fi
                 try:
                     left = _look(kind, after / "names", seed, acknowledged)
                 except BaseException as problem:
-                    problem.add_note(f"seed {seed}, cut {figures.cuts}, before entry {at} of {record}, files in {after}")
+                    problem.add_note(
+                        f"seed {seed}, cut {figures.cuts}, before entry {at} of {record}, files in {after}"
+                    )
                     raise
                 figures.cuts += 1
                 figures.acknowledged += len(said)

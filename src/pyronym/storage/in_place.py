@@ -1,7 +1,7 @@
 """Whether files that are in use are still those that their names lead to.
 
-Who deletes or replaces a file that a program has open takes nothing away from the program: it writes on, to something that
-nobody will ever find again.
+Who deletes or replaces a file that a program has open takes nothing away from the program: it writes on, to something
+that nobody will ever find again.
 """
 
 from __future__ import annotations

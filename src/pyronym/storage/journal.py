@@ -114,9 +114,15 @@ def read_changes(path: str, data: bytes) -> list[Change]:
         try:
             changes += decode_line(line)
         except ValueError as problem:
-            advice = "restore the file from a backup, or remove it to go on without what is in it"
+            advice = "restore it from a backup, or save what can be read with: pyronym salvage dbm:FILE NEWFILE"
             raise failure("cannot read", path, f"line {number} is damaged ({problem})", advice) from problem
     return changes
+
+
+def sync_file(path: str) -> None:
+    """Make the contents of a file durable."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(path: str) -> None:

@@ -31,7 +31,7 @@ from pyronym.errors import StorageError
 from pyronym.storage.base import broken_text, failure, refusal
 from pyronym.storage.in_place import FilesInPlace
 from pyronym.storage.locking import is_at, open_locked
-from pyronym.storage.sqlite_check import quick_damage
+from pyronym.storage.sqlite_check import damage_at_start
 
 _SCHEMA = (
     """CREATE TABLE pyro_names
@@ -173,11 +173,13 @@ class SqliteStore:
     def _refuse_damaged(self) -> None:
         """Raises StorageError for a damaged file, before anything is written to it."""
         try:
-            damage = quick_damage(self._path)
+            damage = damage_at_start(self._path)
         except sqlite3.OperationalError:
             return  # the file cannot even be opened to read; opening it to write will say why
         if damage:
-            raise failure("cannot open", self._path, f"the database is damaged ({damage})", _ANSWERS[sqlite3.SQLITE_CORRUPT][1])
+            raise failure(
+                "cannot open", self._path, f"the database is damaged ({damage})", _ANSWERS[sqlite3.SQLITE_CORRUPT][1]
+            )
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         """Settings of the connection, and the schema: as it is, created, or brought up to date."""
@@ -231,7 +233,8 @@ class SqliteStore:
         """Write over what a failed transaction left in the WAL.
 
         When its fsync fails, all of it is there nevertheless, and whoever recovers the WAL after a crash would take it
-        for one that was made. SQLite begins the next one in the same place; but one that changes nothing writes nothing.
+        for one that was made. SQLite begins the next one in the same place; but one that changes nothing writes
+        nothing.
         """
         if self._remains:
             with _transaction(db):
@@ -248,6 +251,9 @@ class SqliteStore:
             raise broken_text(self._path, problem) from problem
         except (sqlite3.DataError, sqlite3.IntegrityError, OverflowError) as problem:
             raise refusal(self._path, problem, "correct the name, URI or metadata") from problem
+        except UnicodeDecodeError as problem:
+            why = f"the database is damaged ({problem})"
+            raise failure(what, self._path, why, _ANSWERS[sqlite3.SQLITE_CORRUPT][1]) from problem
         except sqlite3.Error as problem:
             raise self._failure(what, problem) from problem
 
@@ -259,6 +265,9 @@ class SqliteStore:
             if self._remains:
                 advice += "; until it works again, a crash may bring back the change that failed"
             return failure(what, self._path, why, advice)
+        if "UTF-8" in str(problem):  # Python's sqlite3 has no class and no code for it
+            why = "the database is damaged: there is a text in it that is not UTF-8"
+            return failure(what, self._path, why, _ANSWERS[sqlite3.SQLITE_CORRUPT][1])
         folder = os.path.dirname(self._path) or "."
         if not os.path.isdir(folder):
             return failure(what, self._path, f"the folder {folder} does not exist", "create it first")
