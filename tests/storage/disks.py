@@ -1,7 +1,7 @@
 """The disk of `disk.c`: programs that run on one that fails or is recorded, and what a power cut leaves of it.
 
-What a disk has after a cut is only certain as far as it was synchronised: the contents of a file by fsync of the file, the
-names in a folder by fsync of the folder. Of all later writes any part may be there, in any order, each down to single
+What a disk has after a cut is only certain as far as it was synchronised: the contents of a file by fsync of the file,
+the names in a folder by fsync of the folder. Of all later writes any part may be there, in any order, each down to single
 sectors of 512 bytes and torn within one; of all later changes of names, any, each as a whole.
 """
 
@@ -63,7 +63,7 @@ class _Inode:
 
 @dataclass
 class _Naming:
-    """A change of names: `inode` is at `path`, no longer at `old`. It is certain when all its folders were synchronised."""
+    """A change of names: `inode` is at `path`, no longer at `old`. It is certain when its folders are synced."""
 
     inode: _Inode | None
     path: str | None

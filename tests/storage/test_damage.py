@@ -62,6 +62,15 @@ def damage(data, chance, number):
     return bytes(damaged)
 
 
+def opened(kind, file):
+    """What a storage has, and why it is refused; one of them is empty."""
+    try:
+        with closing(STORES[kind](file)) as store:
+            return {record.name: record for record in store.load()}, ""
+    except StorageError as problem:
+        return {}, str(problem)
+
+
 def test_a_damaged_database_is_refused_and_left_as_it_is_or_all_names_are_there(whole, tmp_path):
     chance = random.Random(1)
     refused = 0
@@ -69,12 +78,10 @@ def test_a_damaged_database_is_refused_and_left_as_it_is_or_all_names_are_there(
         file = tmp_path / f"names{number}"
         file.write_bytes(damage(whole, chance, number))
         before = file.read_bytes()
-        try:
-            with closing(SqliteStore(file)) as store:
-                records = stored(store)
-        except StorageError as problem:
-            assert str(file) in str(problem)
-            assert "pyronym salvage" in str(problem)
+        records, refusal = opened("sql", file)
+        if refusal:
+            assert str(file) in refusal
+            assert "pyronym salvage" in refusal
             assert file.read_bytes() == before
             refused += 1
         else:  # in the free pages, or within a text that no index has
@@ -90,11 +97,8 @@ def test_a_large_file_is_checked_as_far_as_that_is_quick(whole, tmp_path, monkey
     for number in range(ROUNDS // 3):
         file = tmp_path / f"names{number}"
         file.write_bytes(damage(whole, chance, number))
-        try:
-            with closing(SqliteStore(file)) as store:
-                assert len(store.load()) == len(RECORDS)
-        except StorageError as problem:
-            assert "pyronym salvage" in str(problem)
+        records, refusal = opened("sql", file)
+        assert "pyronym salvage" in refusal or len(records) == len(RECORDS)
 
 
 @pytest.mark.parametrize("content", [b"", b"short"])
@@ -238,10 +242,5 @@ def test_a_damaged_dbm_is_refused_or_read_without_a_traceback(dbm_file, tmp_path
             data = path.read_bytes()
             (folder / path.name).write_bytes(damage(data, chance, number) if path == victim else data)
         salvaged = {record.name for record in salvage_dbm(str(folder / "names")).records}
-        try:
-            with closing(STORES["dbm"](folder / "names")) as store:
-                loaded = store.load()
-        except StorageError as problem:
-            assert str(folder) in str(problem)
-        else:
-            assert {record.name for record in loaded} <= salvaged
+        records, refusal = opened("dbm", folder / "names")
+        assert str(folder) in refusal or records.keys() <= salvaged

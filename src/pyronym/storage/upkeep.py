@@ -17,7 +17,7 @@ from pyronym.storage.dbm import DbmStore
 from pyronym.storage.journal import sync_file, sync_folder
 from pyronym.storage.salvage import Salvaged, salvage_dbm, salvage_sqlite
 from pyronym.storage.sqlite import SqliteStore
-from pyronym.storage.sqlite_check import all_damage, damage_at_start, read_only
+from pyronym.storage.sqlite_check import all_damage, damage_at_start, read
 
 _DBM_PARTS = ("", ".dat", ".dir", ".bak", ".db", ".pag", ".tags", ".journal", ".new")
 _ATTEMPTS = 50
@@ -103,8 +103,8 @@ def _backup_sqlite(path: str, target: str) -> int:
         raise failure("cannot replace", target, why, advice)
     part = _part(target)
     try:
-        with closing(read_only(path)) as source, closing(sqlite3.connect(part, isolation_level=None)) as copy:
-            source.backup(copy)
+        with closing(sqlite3.connect(part, isolation_level=None)) as copy:
+            read(path, lambda source: source.backup(copy))
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, whatever the other one uses
             number: int = copy.execute("SELECT count(*) FROM pyro_names").fetchone()[0]
         damage = damage_at_start(part)
