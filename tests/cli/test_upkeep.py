@@ -237,6 +237,13 @@ def test_a_backup_replaces_nothing_unless_it_is_told_to(kind, file, tmp_path):
 
 
 @KINDS
+def test_a_backup_makes_no_folder(kind, file, tmp_path):
+    done = command("backup", file, tmp_path / "nowhere" / "copy")
+    assert done.status == 2
+    assert f"the folder {tmp_path}/nowhere does not exist" in done.stderr
+
+
+@KINDS
 def test_a_storage_is_no_backup_of_itself(kind, file, tmp_path):
     before = bytes_of(tmp_path)
     done = command("backup", "--force", file, file)

@@ -1,8 +1,8 @@
 """The disk of `disk.c`: programs that run on one that fails or is recorded, and what a power cut leaves of it.
 
 What a disk has after a cut is only certain as far as it was synchronised: the contents of a file by fsync of the file,
-the names in a folder by fsync of the folder. Of all later writes any part may be there, in any order, each down to single
-sectors of 512 bytes and torn within one; of all later changes of names, any, each as a whole.
+the names in a folder by fsync of the folder. Of all later writes any part may be there, in any order, each down to
+single sectors of 512 bytes and torn within one; of all later changes of names, any, each as a whole.
 """
 
 from __future__ import annotations

@@ -229,6 +229,24 @@ def test_a_file_that_is_replaced_is_left_alone(kind, part, with_names, serve):
 
 
 @pytest.mark.parametrize("kind", STORES)
+def test_what_is_written_while_the_file_is_taken_away_is_not_acknowledged(kind, with_names, monkeypatch):
+    file = with_names(kind)
+    in_use = file if kind == "sql" else Path(f"{file}.dat")
+    with closing(STORES[kind](file)) as store:
+        look = store._files.check
+
+        def look_and_take_away(what):
+            look(what)
+            in_use.rename(f"{file}.away")
+            monkeypatch.undo()
+
+        monkeypatch.setattr(store._files, "check", look_and_take_away)
+        with pytest.raises(NamingError, match="it was deleted while it was in use"):
+            store.commit([put("during")])
+        Path(f"{file}.away").rename(in_use)
+
+
+@pytest.mark.parametrize("kind", STORES)
 def test_a_folder_that_is_gone_does_not_hinder_the_end(kind, with_names, serve):
     file = with_names(kind)
     server = serve(storage=f"{kind}:{file}")

@@ -24,7 +24,7 @@ class Trouble:
 
 
 class Health:
-    """The health of the storage that `description` names, from how its commits end. Logs when it breaks and recovers."""
+    """How the storage that `description` names is, from how its commits end. Logs when it breaks and recovers."""
 
     def __init__(self, description: str, clock: Callable[[], float] = time.time) -> None:
         self._description = description

@@ -13,7 +13,7 @@ from pyronym.storage.base import failure
 
 
 class FilesInPlace:
-    """What these paths lead to at this moment, each a file or nothing, to be compared with later."""
+    """What these paths lead to at this moment, each a file or nothing, to be compared with later. Raises OSError."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._files = {path: _identity(path) for path in paths}
@@ -21,7 +21,10 @@ class FilesInPlace:
     def check(self, what: str) -> None:
         """Raises StorageError, which says `what` cannot be done, when a path leads to something else now."""
         for path, identity in self._files.items():
-            now = _identity(path)
+            try:
+                now = _identity(path)
+            except OSError as problem:
+                raise failure(what, path, problem, "check the disk and the permissions of the folder") from problem
             if now != identity:
                 why = "it was deleted" if now is None else "another file was put in its place"
                 advice = (
@@ -34,6 +37,6 @@ class FilesInPlace:
 def _identity(path: str) -> tuple[int, int] | None:
     try:
         status = os.stat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_dev, status.st_ino

@@ -91,6 +91,9 @@ def backup(kind: str, path: str, target: str, *, force: bool = False) -> int:
     """
     if os.path.realpath(path) == os.path.realpath(target):
         raise ValueError(f"{target} is the storage itself (expected another file)")
+    folder = os.path.dirname(target) or "."
+    if not os.path.isdir(folder):
+        raise ValueError(f"the folder {folder} does not exist (expected one to write {target} to)")
     if not force:
         _refuse_existing(kind, target)
     return _backup_sqlite(path, target) if kind == "sql" else _backup_dbm(path, target)
