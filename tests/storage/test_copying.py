@@ -1,4 +1,4 @@
-"""What the commands in tests/cli/test_upkeep.py rest on, where chance would not show it."""
+"""What `backup` in tests/cli/test_upkeep.py rests on, where chance would not show it."""
 
 import shutil
 from contextlib import closing
