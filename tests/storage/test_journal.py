@@ -100,7 +100,7 @@ def test_a_broken_line_before_the_end_is_an_error_that_names_file_and_line(path)
     with open(path, "wb") as file:
         file.write(encode_line([put("a")]) + b"00000000 []\n" + encode_line([put("b")]))
     before = content(path)
-    with pytest.raises(StorageError, match=r"names.journal: line 2 is damaged .*; restore the file from a backup"):
+    with pytest.raises(StorageError, match=r"names.journal: line 2 is damaged .*; restore it from a backup"):
         Journal(path, timeout=0)
     assert content(path) == before
 
