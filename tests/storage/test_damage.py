@@ -32,6 +32,7 @@ def whole(tmp_path_factory):
     file = tmp_path_factory.mktemp("whole") / "names"
     with closing(SqliteStore(file)) as store:
         store.commit(CHANGES)
+        store._db.execute("PRAGMA secure_delete = OFF")  # so that what was deleted is still there to be found
         store.commit([put(f"gone{i}", tags=["x" * 50]) for i in range(200)])
         store.commit([put(f"gone{i}").__class__(f"gone{i}", None) for i in range(200)])  # leaves free pages
     return file.read_bytes()
