@@ -1,6 +1,7 @@
 # make setup   create .venv with pyronym and all that its development needs (quick when it is there)
 # make serve   run a name server that keeps its names in names.sqlite; HOST=, PORT=, STORAGE= and ARGS= change that
 # make test    everything that must hold: lint, types, links, and all tests, against stock Pyro4 and Pyro5 too
+# make torture-storage   kill programs that write, and cut their power; ROUNDS= (100 of each) and SEED= change that
 # make lint    ruff: rules and format
 # make types   mypy, strict
 # make docs    check that the links in the documentation lead somewhere
@@ -18,12 +19,14 @@ STORAGE ?= sql:names.sqlite
 ARGS ?=
 TESTS ?=
 BENCH ?=
+ROUNDS ?= 100
+SEED ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
 BENCH_READY := .venv/.bench-ready
 
-.PHONY: help setup serve test lint types docs bench bench-quick profile clean
+.PHONY: help setup serve test torture-storage lint types docs bench bench-quick profile clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -44,6 +47,9 @@ serve: setup
 test: lint types docs
 	$(BIN)/python tests/stock.py
 	$(BIN)/pytest -n 2 $(TESTS)
+
+torture-storage: setup
+	$(BIN)/python tests/torture/storage.py --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 lint: setup
 	$(BIN)/ruff check

@@ -100,7 +100,7 @@ def test_a_broken_line_before_the_end_is_an_error_that_names_file_and_line(path)
     with open(path, "wb") as file:
         file.write(encode_line([put("a")]) + b"00000000 []\n" + encode_line([put("b")]))
     before = content(path)
-    with pytest.raises(StorageError, match=r"names.journal: line 2 is damaged .*; restore the file from a backup"):
+    with pytest.raises(StorageError, match=r"names.journal: line 2 is damaged .*; restore it from a backup"):
         Journal(path, timeout=0)
     assert content(path) == before
 
@@ -238,3 +238,21 @@ def test_an_ignored_line_is_told_in_the_log(path, caplog):
     with caplog.at_level(logging.WARNING):
         Journal(path, timeout=0).close()
     assert "ignored a line at its end" in caplog.text
+
+
+def test_what_follows_a_clearing_that_could_not_be_synchronised_is_not_lost(tmp_path, monkeypatch):
+    path = str(tmp_path / "names.journal")
+    journal = Journal(path, timeout=0)
+    journal.append([put("a")])
+
+    def fail(descriptor):
+        raise OSError("the disk failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", fail)
+        with pytest.raises(OSError, match="the disk failed"):
+            journal.clear()
+    journal.append([put("b")])
+    journal.close()
+    with closing(Journal(path, timeout=0)) as again:
+        assert again.read() == [put("b")]

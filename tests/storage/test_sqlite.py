@@ -330,7 +330,9 @@ def test_a_damaged_database(file):
     data = bytearray(file.read_bytes())
     data[5000:] = b"\xa5" * (len(data) - 5000)
     file.write_bytes(data)
-    with pytest.raises(StorageError, match="damaged; restore it from a backup"):
+    with pytest.raises(
+        StorageError, match=r"the database is damaged \(.*Page.*\); restore it from a backup, or save what can be read"
+    ):
         with closing(SqliteStore(file)) as store:
             store.load()
 

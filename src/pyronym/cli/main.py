@@ -9,6 +9,7 @@ import click
 from pyronym.cli.certs import certs
 from pyronym.cli.running import run
 from pyronym.cli.serve import serve
+from pyronym.cli.upkeep import backup, check, salvage
 
 
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
@@ -17,8 +18,8 @@ def pyronym() -> None:
     """A name server for Python remote objects, for Pyro4 and Pyro5 programs at once."""
 
 
-pyronym.add_command(serve)
-pyronym.add_command(certs)
+for command in (serve, certs, check, salvage, backup):
+    pyronym.add_command(command)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -24,6 +24,7 @@ from pyronym.service.commit import Commit, call_all_back
 from pyronym.service.regexes import Searches, name_pattern
 from pyronym.storage.base import Storage
 from pyronym.storage.committer import Committer
+from pyronym.storage.health import Trouble
 from pyronym.uri import NAMESERVER_NAME
 
 T = TypeVar("T")
@@ -61,6 +62,11 @@ class NameService:
         """Finish the changes that are on their way and close the storage."""
         self._searches.close()
         self._committer.close()
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the storage takes no changes and since when; None when it does."""
+        return self._committer.health.trouble
 
     def __contains__(self, name: str) -> bool:
         with self._lock:

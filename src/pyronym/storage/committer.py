@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 from pyronym.directory.record import Change
 from pyronym.errors import StorageError
 from pyronym.storage.base import ChangeRefusedError, Storage, failure
+from pyronym.storage.health import Health
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Committer(Generic[ItemT]):
     """
 
     def __init__(self, storage: Storage, done: Callable[[Sequence[ItemT], StorageError | None], None]) -> None:
+        self.health = Health(storage.description)
         self._storage = storage
         self._done = done
         self._waiting: list[ItemT] = []
@@ -100,6 +102,11 @@ class Committer(Generic[ItemT]):
             self._tell(items, error)
 
     def _commit(self, changes: Sequence[Change]) -> StorageError | None:
+        error = self._try_to_commit(changes)
+        self.health.note(error)
+        return error
+
+    def _try_to_commit(self, changes: Sequence[Change]) -> StorageError | None:
         try:
             self._storage.commit(changes)
             return None

@@ -23,6 +23,7 @@ import dbm
 import errno
 import logging
 import os
+import re
 import shutil
 import threading
 from collections.abc import Collection, Iterator, Sequence
@@ -34,7 +35,8 @@ from typing import Any
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
 from pyronym.storage.base import broken_text, failure
-from pyronym.storage.journal import Journal, encode_line, read_changes, sync_folder
+from pyronym.storage.in_place import FilesInPlace
+from pyronym.storage.journal import Journal, encode_line, read_changes, sync_file, sync_folder
 
 _log = logging.getLogger(__name__)
 
@@ -45,9 +47,13 @@ _ANSWERS = {  # error number: why, and what to do
     errno.EPERM: ("permission denied", "allow reading and writing the file and its folder"),
     errno.EROFS: ("it is on a read-only file system", "allow writing, or give another file"),
     errno.ENOSPC: ("the disk is full", "make room on it"),
+    errno.EFBIG: ("the limit of file size is reached", "raise the limit (ulimit -f)"),
+    errno.EIO: ("the disk failed", "check the disk and the system's log"),
     errno.EDQUOT: ("the disk quota is used up", "make room on the disk"),
 }
 
+_SAVE = "restore it from a backup, or save what can be read in it with: pyronym salvage dbm:FILE NEWFILE"
+_DUMB_PLACE = re.compile(rb"\((\d+), (\d+)\)\s*$", re.MULTILINE)
 _MIN_JOURNAL = 1000
 """Changes. The dbm is not written afresh for fewer, nor for fewer than there are names."""
 
@@ -78,6 +84,7 @@ class DbmStore:
             with self._errors("cannot open"):
                 self._put_in_place()
                 self._kind()
+                self._files = self._files_in_place()
         except BaseException:
             journal.close()
             raise
@@ -103,7 +110,9 @@ class DbmStore:
     def commit(self, changes: Sequence[Change]) -> None:
         """Append the changes to the journal. Writes the dbm afresh when the journal has grown large."""
         with self._using("cannot write to") as journal:
+            self._files.check("cannot write to")
             journal.append(changes)
+            self._files.check("cannot write to")
             if journal.size <= self._journal_limit:
                 return
             try:
@@ -120,6 +129,7 @@ class DbmStore:
             if journal is None:
                 return
             with self._errors("cannot write"), closing(journal):
+                self._files.check("cannot write")
                 if journal.size or self._kind() is None:
                     self._rewrite(journal)
 
@@ -132,7 +142,7 @@ class DbmStore:
         for path in (self._path, self._path + ".dat", self._path + ".dir", self._path + ".db"):
             if os.path.exists(path) and (kind == "" or os.path.getsize(path)):
                 why = f"{path} is not a dbm file, or it is damaged or cannot be read"
-                raise failure("cannot open", self._path, why, "give another file, or move this one away")
+                raise failure("cannot open", self._path, why, "give another file; if it was one, " + _SAVE)
         return None
 
     def _read(self, journal: Journal) -> dict[str, Record]:
@@ -150,6 +160,9 @@ class DbmStore:
         kind = self._kind()
         if kind is None:
             return {}
+        if kind == "dbm.dumb" and _is_cut_short(self._path):
+            why = f"the {kind} file is damaged: {self._path}.dat is shorter than it was"
+            raise failure("cannot read", self._path, why, _SAVE)
         tagged = {change.name: change.record for change in self._read_tags()}
         records = {}
         try:
@@ -160,7 +173,7 @@ class DbmStore:
                     records[record.name] = known if known and known.uri == record.uri else record
         except (SyntaxError, ValueError, TypeError) as problem:  # what reading a broken dbm.dumb ends in
             why = f"the {kind} file is damaged ({problem})"
-            raise failure("cannot read", self._path, why, "restore it from a backup") from problem
+            raise failure("cannot read", self._path, why, _SAVE) from problem
         return records
 
     def _read_tags(self) -> list[Change]:
@@ -184,7 +197,7 @@ class DbmStore:
         mode = self._mode()
         for entry in os.scandir(writing):
             os.chmod(entry.path, mode)
-            _sync_file(entry.path)
+            sync_file(entry.path)
         sync_folder(writing)
         os.rename(writing, self._path + ".new")
         sync_folder(self._folder)
@@ -217,8 +230,11 @@ class DbmStore:
             names = sorted(os.listdir(ready))
         except FileNotFoundError:
             return
-        for name in names:
-            os.replace(os.path.join(ready, name), os.path.join(self._folder, name))
+        try:
+            for name in names:
+                os.replace(os.path.join(ready, name), os.path.join(self._folder, name))
+        finally:
+            self._files = self._files_in_place()
         # Both, so that no power failure brings back an old FILE.new with files in it.
         sync_folder(self._folder)
         sync_folder(ready)
@@ -226,6 +242,10 @@ class DbmStore:
         tags = self._path + ".tags"
         if os.path.exists(tags) and os.path.getsize(tags) == 0:
             os.unlink(tags)
+            self._files = self._files_in_place()
+
+    def _files_in_place(self) -> FilesInPlace:
+        return FilesInPlace(self._path + ending for ending in ("", ".dat", ".db", ".tags", ".journal"))
 
     @contextmanager
     def _using(self, what: str) -> Iterator[Journal]:
@@ -256,13 +276,15 @@ class DbmStore:
         return failure(what, self._path, problem, "check the file, its folder and their permissions")
 
 
+def _is_cut_short(path: str) -> bool:
+    """Whether a dbm.dumb lacks values that its directory speaks of; it would give a part of them, or empty ones."""
+    with open(path + ".dir", "rb") as file:
+        ends = (int(at) + int(size) for at, size in _DUMB_PLACE.findall(file.read()))
+        return max(ends, default=0) > os.path.getsize(path + ".dat")
+
+
 def _module(kind: str) -> Any:  # the modules of the dbm package have no common type
     try:
         return import_module(kind)
     except ImportError as problem:
         raise StorageError(f"cannot open a {kind} file: this Python has no {kind}; install it") from problem
-
-
-def _sync_file(path: str) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())

@@ -19,7 +19,7 @@ from contextlib import suppress
 
 from pyronym.directory.record import Change, Record
 from pyronym.storage.base import failure
-from pyronym.storage.locking import open_locked
+from pyronym.storage.locking import is_at, open_locked
 
 _log = logging.getLogger(__name__)
 
@@ -63,8 +63,9 @@ class Journal:
             if self._end == 0:
                 sync_folder(os.path.dirname(self._path))  # the file may have just been created
         except OSError:
-            with suppress(OSError):
+            with suppress(OSError):  # so that it does not come back after a crash; the next append does the same
                 self._file.truncate(self._end)
+                os.fsync(self._file.fileno())
             raise
         self._end += len(line)
         self.size += len(changes)
@@ -72,14 +73,14 @@ class Journal:
     def clear(self) -> None:
         """Drop all changes."""
         self._file.truncate(0)
+        self._end = self.size = 0  # also when the next step fails: what is appended must not stand behind a gap
         os.fsync(self._file.fileno())
-        self._end = self.size = 0
 
     def close(self) -> None:
         """Unlock and close the file, and remove it if there are no changes in it."""
         if self._file.closed:
             return
-        if self.size == 0:
+        if self.size == 0 and is_at(self._file, self._path):
             os.unlink(self._path)  # before the lock is gone: after that it may be someone else's
         self._file.close()
 
@@ -113,9 +114,15 @@ def read_changes(path: str, data: bytes) -> list[Change]:
         try:
             changes += decode_line(line)
         except ValueError as problem:
-            advice = "restore the file from a backup, or remove it to go on without what is in it"
+            advice = "restore it from a backup, or save what can be read with: pyronym salvage dbm:FILE NEWFILE"
             raise failure("cannot read", path, f"line {number} is damaged ({problem})", advice) from problem
     return changes
+
+
+def sync_file(path: str) -> None:
+    """Make the contents of a file durable."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(path: str) -> None:

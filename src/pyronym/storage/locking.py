@@ -19,7 +19,7 @@ def open_locked(path: str, timeout: float) -> io.FileIO:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Its owner may have removed the file between our open and our lock. Then another one counts.
-            if os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(file.fileno())):
+            if is_at(file, path):
                 return file
         except BlockingIOError:
             if time.monotonic() >= deadline:
@@ -30,3 +30,11 @@ def open_locked(path: str, timeout: float) -> io.FileIO:
             raise
         file.close()
         time.sleep(0.002)
+
+
+def is_at(file: io.FileIO, path: str) -> bool:
+    """Whether a path leads to this open file."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

@@ -30,7 +30,9 @@ from operator import itemgetter
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
 from pyronym.storage.base import broken_text, failure, refusal
-from pyronym.storage.locking import open_locked
+from pyronym.storage.in_place import FilesInPlace
+from pyronym.storage.locking import is_at, open_locked
+from pyronym.storage.sqlite_check import damage_at_start
 
 _SCHEMA = (
     """CREATE TABLE pyro_names
@@ -58,15 +60,17 @@ _PUT_TAGS = """WITH given(name, metadata) AS (VALUES {})
 _MAX_ROWS = 256
 """Rows that one statement is given; SQLite takes 32766 values (999 before 3.32)."""
 
-_ANSWERS = {  # primary result code of SQLite: why, and what to do
-    sqlite3.SQLITE_NOTADB: ("it is not a SQLite database", "give another file, or move this one away"),
-    sqlite3.SQLITE_CORRUPT: ("the database is damaged", "restore it from a backup"),
+_SAVE = "save what can be read in it with: pyronym salvage sql:FILE NEWFILE"
+_ANSWERS = {  # result code of SQLite: why, and what to do
+    sqlite3.SQLITE_NOTADB: ("it is not a SQLite database", f"give another file; if it was one, {_SAVE}"),
+    sqlite3.SQLITE_CORRUPT: ("the database is damaged", f"restore it from a backup, or {_SAVE}"),
     sqlite3.SQLITE_BUSY: ("it is locked by another process", "end that process, or give another file"),
     sqlite3.SQLITE_LOCKED: ("it is locked by another process", "end that process, or give another file"),
     sqlite3.SQLITE_READONLY: ("the file or its folder is read-only", "allow writing to both"),
     sqlite3.SQLITE_PERM: ("permission denied", "allow writing to the file and its folder"),
     sqlite3.SQLITE_FULL: ("the disk is full", "make room on it"),
-    sqlite3.SQLITE_IOERR: ("the disk failed", "check the disk and the system's log"),
+    sqlite3.SQLITE_IOERR: ("the disk failed", "check the disk, quotas, limits of file size and the system's log"),
+    sqlite3.SQLITE_IOERR_FSYNC: ("the disk failed to keep what was written", "check the disk and the system's log"),
 }
 
 
@@ -88,10 +92,12 @@ class SqliteStore:
             raise ValueError("we don't support the sqlite :memory: database; use the memory storage instead")
         if not self._path:
             raise ValueError("the name of the sqlite file is empty; give a file name")
+        self._remains = False
         self._lock = threading.Lock()
         self._lock_path = os.path.realpath(self._path) + ".lock"
         # First the database: what is wrong with the path is told in its words.
         self._db: sqlite3.Connection | None = self._connect(busy_timeout)
+        self._files = FilesInPlace((os.path.abspath(self._path), os.path.realpath(self._path) + "-wal"))
         try:
             self._lock_file = self._lock_out_others(busy_timeout) if alone else None
         except BaseException:
@@ -128,7 +134,7 @@ class SqliteStore:
         names = list({**deleted, **put})
         records = [text for record in put.values() for text in (record.name, record.uri)]
         tags = [text for record in put.values() for tag in record.metadata for text in (record.name, tag)]
-        with self._using("cannot write to") as db, _transaction(db):
+        with self._writing() as db:
             _execute_in_bulk(db, _DELETE_TAGS, 1, names)
             _execute_in_bulk(db, _DELETE_NAMES, 1, list(deleted))
             _execute_in_bulk(db, _PUT_NAMES, 2, records)
@@ -137,11 +143,18 @@ class SqliteStore:
     def close(self) -> None:
         """Close the file. Unless another process has it open too, everything is then in this one file."""
         with self._lock:
-            if self._db is not None:
-                self._db.close()  # SQLite moves the WAL into the file and deletes it
-                self._db = None
+            db, self._db = self._db, None
+            if db is None:
+                return
+            try:
+                with self._errors("cannot close"):
+                    self._bury_remains(db)
+            finally:
+                db.close()  # SQLite moves the WAL into the file and deletes it
                 if self._lock_file is not None:
-                    os.unlink(self._lock_path)  # before the lock is gone: after that it may be someone else's
+                    with suppress(OSError):  # one that is left behind is no hindrance
+                        if is_at(self._lock_file, self._lock_path):
+                            os.unlink(self._lock_path)  # before the lock is gone: after that it may be someone else's
                     self._lock_file.close()
 
     def _lock_out_others(self, timeout: float) -> io.FileIO:
@@ -155,6 +168,7 @@ class SqliteStore:
 
     def _connect(self, timeout: float) -> sqlite3.Connection:
         with self._errors("cannot open"):
+            self._refuse_damaged()
             db = sqlite3.connect(self._path, timeout=timeout, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(db)
@@ -162,6 +176,17 @@ class SqliteStore:
                 db.close()
                 raise
             return db
+
+    def _refuse_damaged(self) -> None:
+        """Raises StorageError for a damaged file, before anything is written to it."""
+        try:
+            damage = damage_at_start(self._path)
+        except sqlite3.OperationalError:
+            return  # the file cannot even be opened to read; opening it to write will say why
+        if damage:
+            raise failure(
+                "cannot open", self._path, f"the database is damaged ({damage})", _ANSWERS[sqlite3.SQLITE_CORRUPT][1]
+            )
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         """Settings of the connection, and the schema: as it is, created, or brought up to date."""
@@ -195,6 +220,36 @@ class SqliteStore:
                 yield self._db
 
     @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """The connection, in a transaction that is durable in the file of that name when this ends without an error."""
+        with self._using("cannot write to") as db:
+            self._files.check("cannot write to")
+            self._bury_remains(db)
+            try:
+                with _transaction(db):
+                    yield db
+            except sqlite3.OperationalError as problem:
+                if _code(problem) & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL):
+                    self._remains = True
+                    with suppress(sqlite3.Error):
+                        self._bury_remains(db)
+                raise
+            self._files.check("cannot write to")
+
+    def _bury_remains(self, db: sqlite3.Connection) -> None:
+        """Write over what a failed transaction left in the WAL.
+
+        When its fsync fails, all of it is there nevertheless, and whoever recovers the WAL after a crash would take it
+        for one that was made. SQLite begins the next one in the same place; but one that changes nothing writes
+        nothing.
+        """
+        if self._remains:
+            with _transaction(db):
+                version = db.execute("PRAGMA user_version").fetchone()[0]
+                db.execute(f"PRAGMA user_version = {(version + 1) % 2**31}")  # which nobody else uses
+            self._remains = False
+
+    @contextmanager
     def _errors(self, what: str) -> Iterator[None]:
         """Turn the errors of SQLite into StorageErrors."""
         try:
@@ -203,19 +258,34 @@ class SqliteStore:
             raise broken_text(self._path, problem) from problem
         except (sqlite3.DataError, sqlite3.IntegrityError, OverflowError) as problem:
             raise refusal(self._path, problem, "correct the name, URI or metadata") from problem
+        except UnicodeDecodeError as problem:
+            why = f"the database is damaged ({problem})"
+            raise failure(what, self._path, why, _ANSWERS[sqlite3.SQLITE_CORRUPT][1]) from problem
         except sqlite3.Error as problem:
             raise self._failure(what, problem) from problem
 
     def _failure(self, what: str, problem: sqlite3.Error) -> StorageError:
-        code = getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if code in _ANSWERS:
-            return failure(what, self._path, *_ANSWERS[code])
+        code = _code(problem)
+        answer = _ANSWERS.get(code) or _ANSWERS.get(code & 0xFF)
+        if answer:
+            why, advice = answer
+            if self._remains:
+                advice += "; until it works again, a crash may bring back the change that failed"
+            return failure(what, self._path, why, advice)
+        if "UTF-8" in str(problem):  # Python's sqlite3 has no class and no code for it
+            why = "the database is damaged: there is a text in it that is not UTF-8"
+            return failure(what, self._path, why, _ANSWERS[sqlite3.SQLITE_CORRUPT][1])
         folder = os.path.dirname(self._path) or "."
         if not os.path.isdir(folder):
             return failure(what, self._path, f"the folder {folder} does not exist", "create it first")
         if os.path.isdir(self._path):
             return failure(what, self._path, "it is a folder", "give a file")
         return failure(what, self._path, problem, "check the file, its folder and their permissions")
+
+
+def _code(problem: sqlite3.Error) -> int:
+    """SQLite's extended result code."""
+    return getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
 
 
 def _columns(db: sqlite3.Connection, table: str) -> set[str]:
