@@ -48,8 +48,9 @@ class Result:
         return (
             f"{self.messages:>9,} messages in {self.seconds:5.0f} s: died {self.deaths}, hung {self.hangs}, "
             f"connections hung {self.hung_connections}, slowest {self.slowest:.1f} s, "
-            f"healthy client waited at most {self.worst_wait * 1000:.0f} ms, memory {self.memory_before / MEGABYTE:.0f} "
-            f"-> {self.memory_after / MEGABYTE:.0f} MB (peak {self.memory_peak / MEGABYTE:.0f}), "
+            f"healthy client waited at most {self.worst_wait * 1000:.0f} ms, memory "
+            f"{self.memory_before / MEGABYTE:.0f} -> {self.memory_after / MEGABYTE:.0f} MB "
+            f"(peak {self.memory_peak / MEGABYTE:.0f}), "
             f"threads {self.threads}, descriptors {self.descriptors}, tracebacks {self.surprises}"
         )
 
