@@ -95,7 +95,9 @@ def converse(address: tuple[str, int], messages: list[bytes], patience: float) -
                 if not part:
                     return bytes(answers)
                 answers += part
-        except (ConnectionResetError, BrokenPipeError):
+        except TimeoutError:
+            raise
+        except OSError:  # it closed while it was being told something: reset, broken pipe, not connected
             return bytes(answers)
 
 
