@@ -8,6 +8,8 @@
 # make bench   measure everything, beside stock Pyro and others; writes docs/performance.md (20 minutes, a quiet machine)
 # make bench-quick   the headline figures, compared with the results in the checkout (half a minute)
 # make profile       where the time of a lookup goes
+# make fuzz-server   mutated messages against a live server; COUNT=, and FUZZ= for options as --server pyro4
+# make fuzz          coverage-guided fuzzing of the readers and of whole sessions; FUZZ_SECONDS= for each (60)
 # make clean   remove all that make created (not names.sqlite)
 #
 # Needs Python 3.11 or later; another interpreter than python3: make setup PYTHON=python3.12
@@ -21,12 +23,16 @@ TESTS ?=
 BENCH ?=
 ROUNDS ?= 100
 SEED ?=
+COUNT ?= 100000
+FUZZ ?=
+FUZZ_SECONDS ?= 60
 
 BIN := .venv/bin
 READY := .venv/.ready
 BENCH_READY := .venv/.bench-ready
+FUZZ_READY := .venv/.fuzz-ready
 
-.PHONY: help setup serve test torture-storage lint types docs bench bench-quick profile clean
+.PHONY: help setup serve test torture-storage lint types docs bench bench-quick profile fuzz fuzz-server clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -72,9 +78,19 @@ $(BENCH_READY): $(READY)
 	$(BIN)/python tests/stock.py
 	@touch $(BENCH_READY)
 
+fuzz-server: setup
+	PYTHONPATH=tests $(BIN)/python -m fuzz --count $(COUNT) $(FUZZ)
+
+fuzz: $(FUZZ_READY)
+	PYTHONPATH=tests FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m fuzz.coverage
+
+$(FUZZ_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	@touch $(FUZZ_READY)
+
 docs: setup
 	$(BIN)/python docs/check_links.py
 
 clean:
-	rm -rf .venv .stock .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist benchmarks/build
+	rm -rf .venv .stock .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist benchmarks/build
 	find src tests examples benchmarks docs -name __pycache__ -prune -exec rm -rf {} +

@@ -2,11 +2,13 @@
 
 import copy
 import pickle
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyronym import uri
 from pyronym.errors import PyroError
 from pyronym.uri import URI
 
@@ -114,3 +116,19 @@ def test_any_text_is_a_uri_or_refused(text):
 def test_any_object_id_without_blanks_survives(object_id, port):
     uri = URI(f"PYRO:{object_id}@host:{port}")
     assert (uri.object, uri.port) == (object_id, port)
+
+
+BACKTRACKING = re.compile(r"(?P<protocol>[Pp][Yy][Rr][Oo][a-zA-Z]*):(?P<object>\S+?)(?:@(?P<location>.+))?$")
+"""What splits a URI in words that are easy to understand, and takes hours for a long one."""
+
+
+@given(st.text(alphabet="@@@\n a:é\u2028", max_size=12).map("PYRO:".__add__))
+def test_texts_are_split_at_the_first_at_sign_that_something_follows(text):
+    slow, quick = BACKTRACKING.match(text), uri._URI.match(text)
+    assert (slow and slow.groupdict()) == (quick and quick.groupdict())
+
+
+def test_a_text_full_of_at_signs_is_refused_without_trying_them_all():
+    with pytest.raises(PyroError, match="invalid uri") as caught:
+        URI("PYRO:" + "@" * 1_000_000 + "\nx")
+    assert len(str(caught.value)) < 500

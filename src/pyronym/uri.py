@@ -22,7 +22,11 @@ NAMESERVER_NAME = "Pyro.NameServer"
 DAEMON_NAME = "Pyro.Daemon"
 """Object id that every daemon answers to."""
 
-_URI = re.compile(r"(?P<protocol>[Pp][Yy][Rr][Oo][a-zA-Z]*):(?P<object>\S+?)(?:@(?P<location>.+))?$")
+# The object ends at the first @ that something follows. Where that is no location no other @ is tried: a text full of
+# them would take hours.
+_URI = re.compile(
+    r"(?P<protocol>[Pp][Yy][Rr][Oo][a-zA-Z]*):(?P<object>\S[^\s@]*+(?:@(?=\n?\Z))?)(?:@(?P<location>.+))?$"
+)
 _IPV6 = re.compile(r"\[(?P<host>[0-9a-fA-F:.]+(?:%\w+)?)](?::(?P<port>\d+))?$", re.ASCII)
 
 URIState = tuple[str, "str | set[str]", "str | None", "str | None", "int | None"]
@@ -53,14 +57,16 @@ class URI:
             raise TypeError(f"uri must be a str or a URI, not {type(uri).__name__}")
         match = _URI.match(uri)
         if match is None:
-            raise PyroError(f"invalid uri: {uri!r} (expected PYRO:object@location, PYRONAME:name or PYROMETA:tags)")
+            raise PyroError(
+                f"invalid uri: {uri!r:.200} (expected PYRO:object@location, PYRONAME:name or PYROMETA:tags)"
+            )
         self.protocol = match["protocol"].upper()
         self.object = match["object"]
         self.sockname = self.host = self.port = None
         location = match["location"]
         if self.protocol == "PYRO":
             if not location:
-                raise PyroError(f"invalid uri: {uri!r} (PYRO needs a location: @host:port or @./u:path)")
+                raise PyroError(f"invalid uri: {uri!r:.200} (PYRO needs a location: @host:port or @./u:path)")
             self._set_location(location, None)
         elif self.protocol in ("PYRONAME", "PYROMETA"):
             if self.protocol == "PYROMETA":
@@ -68,22 +74,22 @@ class URI:
             if location:
                 self._set_location(location, config.settings.ns_port)
         else:
-            raise PyroError(f"invalid uri (protocol): {self.protocol} (expected PYRO, PYRONAME or PYROMETA)")
+            raise PyroError(f"invalid uri (protocol): {self.protocol:.200} (expected PYRO, PYRONAME or PYROMETA)")
 
     def _set_location(self, location: str, default_port: int | None) -> None:
         if location.startswith("./u:"):
             self.sockname = location[4:]
             if not self.sockname or ":" in self.sockname:
-                raise PyroError(f"invalid uri (location): {location!r} (expected ./u:path, a path without colons)")
+                raise PyroError(f"invalid uri (location): {location!r:.200} (expected ./u:path, a path without colons)")
             return
         port: str | int | None
         if location.startswith("["):
             if location.startswith("[["):
-                raise PyroError(f"invalid ipv6 address: enclosed in too many brackets: {location}")
+                raise PyroError(f"invalid ipv6 address: enclosed in too many brackets: {location:.200}")
             match = _IPV6.match(location)
             if match is None:
                 raise PyroError(
-                    f"invalid ipv6 address: the part between brackets must be a numeric ipv6 address: {location}"
+                    f"invalid ipv6 address: the part between brackets must be a numeric ipv6 address: {location:.200}"
                 )
             self.host, port = match["host"], match["port"]
         else:
@@ -92,7 +98,7 @@ class URI:
         try:
             self.port = int(port)  # type: ignore[arg-type]  # None is one of the mistakes caught here
         except (ValueError, TypeError):
-            raise PyroError(f"invalid port in uri, port={port}") from None
+            raise PyroError(f"invalid port in uri, port={port!s:.200}") from None
 
     @staticmethod
     def isUnixsockLocation(location: str) -> bool:

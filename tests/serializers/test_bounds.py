@@ -8,8 +8,10 @@ from pyronym.serializers.bounds import (
     MAX_DEPTH,
     MAX_ELEMENTS,
     MAX_INTEGER_BITS,
+    MAX_REPEATED_TEXT,
     Budget,
     check_bounds,
+    check_repeated,
     make_dict,
     make_set,
     walk,
@@ -126,3 +128,83 @@ def test_a_large_tuple_that_is_a_key_many_times_is_refused():
     large = tuple(range(1000))
     with pytest.raises(SerializeError, match="too many elements"):
         make_dict([((large, number), None) for number in range(20)], Budget(10_000))
+
+
+def test_keys_of_equal_hash_are_refused_also_among_others():
+    modulus = 2**61 - 1
+    colliding = [place * modulus for place in range(1, FEW_KEYS + 2)]
+    with pytest.raises(SerializeError, match="have the same hash"):
+        make_set(colliding + list(range(1, 1000)), Budget())
+
+
+def test_keys_that_crowd_a_dict_are_refused_although_no_two_hashes_are_equal():
+    mask = (1 << 17) - 1
+    place, keys = 1, []
+    for _ in range(40_000):  # each is where dicts look after the one before
+        keys.append(place)
+        place = (5 * place + 1) & mask
+    with pytest.raises(SerializeError, match="too many elements"):
+        make_dict([(key, None) for key in keys], Budget())
+
+
+def test_19_000_numbers_may_be_keys_of_one_dict_and_any_number_of_texts():
+    assert len(make_dict([(key, None) for key in range(19_000)], Budget())) == 19_000
+    assert len(make_dict([(f"{key}", None) for key in range(50_000)], Budget())) == 50_000
+    assert len(make_set([("host", key) for key in range(50_000)], Budget())) == 50_000
+
+
+def test_an_empty_text_makes_no_secret_of_a_tuples_hash():
+    with pytest.raises(SerializeError, match="too many elements"):
+        make_set([("", key) for key in range(25_000)], Budget())
+
+
+def test_what_is_repeated_counts_each_time():
+    check_repeated(laughs(19), b"")
+    with pytest.raises(SerializeError, match="too many elements"):
+        check_repeated(laughs(20), b"")
+
+
+def test_laughs_are_counted_without_being_told_one_by_one():
+    class Counted(tuple):
+        __slots__ = ()
+        looked = 0
+
+        def __iter__(self):
+            Counted.looked += 1
+            return super().__iter__()
+
+    value = Counted(["ha"])
+    for _ in range(90):
+        value = Counted([value, value])
+    with pytest.raises(SerializeError, match="too many elements"):
+        check_repeated(value, b"")
+    assert Counted.looked == 91
+
+
+def test_repeated_values_may_be_nested_up_to_the_limit():
+    inner = nested(50)
+    check_repeated([inner, nested(MAX_DEPTH - 51, inner)], b"")
+    with pytest.raises(SerializeError, match="nested too deep"):
+        check_repeated([inner, nested(MAX_DEPTH - 50, inner)], b"")
+
+
+def test_a_repeated_value_that_contains_itself_is_refused():
+    value: list[object] = []
+    value.append([value])
+    with pytest.raises(SerializeError, match="contains itself"):
+        check_repeated(value, b"")
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 1000, b"x" * 1000, bytearray(1000), URI("PYRO:" + "x" * 1000 + "@h:1")], ids=lambda text: type(text)
+)
+def test_texts_that_are_repeated_without_end_are_refused(text):
+    check_repeated([text] * 100, b"")
+    with pytest.raises(SerializeError, match="texts are repeated too often"):
+        check_repeated([text] * (MAX_REPEATED_TEXT // 1000 + 1), b"")
+    check_repeated([text] * (MAX_REPEATED_TEXT // 1000 + 1), bytes(1_000_000))
+
+
+def test_instances_of_a_forbidden_class_are_found_in_what_is_repeated():
+    with pytest.raises(SerializeError, match="is used as a value"):
+        check_repeated([[URI("PYRO:o@h:1")]], b"", forbidden=URI)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 from types import NoneType
 from typing import Final
 
@@ -23,9 +24,25 @@ MAX_INTEGER_BITS: Final = 14_280
 """Size of an integer. Python refuses to convert larger ones from and to decimal text (4300 digits): with this limit
 serpent, json, marshal and pickle agree, and whatever was read can also be printed."""
 
-FEW_KEYS: Final = 64
-"""Up to this many keys of a dict or elements of a set, it does not matter if all have the same hash."""
+MAX_REPEATED_TEXT: Final = 32_000_000
+"""Characters and bytes, beyond the size of the payload, that all texts of a value may have together where a payload can
+refer to one text many times. A text that is repeated costs nothing, but whoever prints the value copies it."""
 
+FEW_KEYS: Final = 64
+"""Up to this many keys of a dict or elements of a set may have the same hash."""
+
+_CROWD: Final = 200
+"""So many keys of known hash cost each of them one more element of the budget, so that 20,000 of them in one dict are
+all that a payload may have. Also keys of different hashes can be chosen so that dicts look for each of them at the
+places of half of the others. That takes 0.1 seconds for 20,000 keys, and hours for a million."""
+
+_KEY_COST: Final = 10
+"""What each element of a key costs of the budget more: it is hashed each time that it is referred to."""
+
+SET_COST: Final = 3
+"""Elements that an empty set counts as: it takes four times the memory of an empty list."""
+
+_TEXTS: Final = frozenset([str, bytes, bytearray])
 _LEAVES: Final = frozenset([str, int, float, bool, NoneType, bytes, complex])
 _SEQUENCES: Final = frozenset([list, tuple, set, frozenset])
 _SAFE_KEYS: Final = frozenset([str, bytes])
@@ -104,11 +121,66 @@ def check_bounds(value: object) -> None:
         pass
 
 
+def check_repeated(value: object, payload: bytes, forbidden: tuple[type, ...] | type = ()) -> None:
+    """As `check_bounds`, for what was read from a `payload` that may refer to one value many times.
+
+    Each container is looked into once, for a few bytes of payload can stand for millions of elements. SerializeError
+    also when an instance of a `forbidden` class is in it.
+    """
+    elements, text, _ = _Sizes(forbidden).of(value, 0)
+    if elements > MAX_ELEMENTS:
+        raise too_many()
+    if text > len(payload) + MAX_REPEATED_TEXT:
+        raise SerializeError(f"texts are repeated too often in one message (the limit is {MAX_REPEATED_TEXT})")
+
+
+class _Sizes:
+    """How large values are when all that is in them more than once counts each time."""
+
+    def __init__(self, forbidden: tuple[type, ...] | type) -> None:
+        self._forbidden = forbidden
+        self._known: dict[int, tuple[int, int, int]] = {}  # by id, of containers that are in a value that is held
+
+    def of(self, item: object, depth: int) -> tuple[int, int, int]:
+        """Elements, characters and bytes of texts, and levels of containers of an item of the level `depth`."""
+        kind = type(item)
+        if kind in _LEAVES:
+            return 0, len(item) if kind in _TEXTS else 0, 0  # type: ignore[arg-type]  # a text
+        known = self._known.get(id(item))
+        if known is None:
+            if depth > MAX_DEPTH:
+                raise too_deep()
+            known = self._known[id(item)] = self._of_container(item, depth)
+        if depth + known[2] > MAX_DEPTH + 1:
+            raise too_deep()
+        return known
+
+    def _of_container(self, item: object, depth: int) -> tuple[int, int, int]:
+        if isinstance(item, dict):
+            parts: Iterable[object] = chain(item, item.values())
+            elements = 2 * len(item)
+        elif isinstance(item, list | tuple | set | frozenset):
+            parts, elements = item, len(item)
+        else:
+            if isinstance(item, self._forbidden):
+                raise SerializeError(f"{item} is used as a value (expected plain data)")
+            parts, elements = _parts(item), 0
+        text = len(str(item)) if isinstance(item, URI) else len(item) if isinstance(item, bytearray) else 0
+        levels = 0
+        for part in parts:
+            more_elements, more_text, levels_below = self.of(part, depth + 1)
+            elements += more_elements
+            text += more_text
+            levels = max(levels, levels_below)
+        return elements, text, levels + 1
+
+
 class Keys:
     """Guards one dict or set while it is filled with keys that a peer chose.
 
     The hashes of numbers are known to everyone. With keys of equal hash each insertion looks at all earlier ones: a
-    message full of them keeps a processor busy for hours. (Texts and bytes are safe, their hashes are secret.)
+    message full of them keeps a processor busy for hours. (Texts and bytes are safe, their hashes are secret.) So all
+    other keys cost more of the budget the more of them there are.
     """
 
     __slots__ = ("_budget", "_count", "_hashes")
@@ -116,31 +188,33 @@ class Keys:
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._count = 0
-        self._hashes: set[int] = set()
+        self._hashes: dict[int, int] = {}
 
     def check(self, keys: Iterable[object]) -> None:
         """To be called with all keys before they are inserted. SerializeError when they must not be."""
-        for key in keys:
-            kind = type(key)
-            if kind in _SAFE_KEYS:
-                continue
-            if kind not in _LEAVES:
+        unsafe = [key for key in keys if type(key) not in _SAFE_KEYS]
+        before = self._count
+        self._count += sum(1 for key in unsafe if not _has_text(key))
+        self._budget.spend(self._count**2 // _CROWD - before**2 // _CROWD)
+        for key in unsafe:
+            if type(key) not in _LEAVES:
                 self._check_hashable(key)
-            self._count += 1
-            self._hashes.add(hash(key))
-        if self._count > FEW_KEYS and self._count > 2 * len(self._hashes):
-            raise SerializeError("too many keys of a dict or elements of a set have the same hash")
+            number = hash(key)
+            same = self._hashes[number] = self._hashes.get(number, 0) + 1
+            if same > FEW_KEYS:
+                raise SerializeError("too many keys of a dict or elements of a set have the same hash")
 
     def _check_hashable(self, key: object) -> None:
         # Tuples do not remember their hash: one that contains itself many times over would be hashed for years.
         for item in walk(key, self._budget):
+            self._budget.spend(_KEY_COST)
             if type(item) not in _HASHABLE or (type(item) is URI and not hasattr(item, "port")):
                 raise SerializeError(f"a {type(item).__name__} cannot be a key of a dict or an element of a set")
 
 
-def is_leaf(value: object) -> bool:
-    """Whether `value` is plain data and no container."""
-    return type(value) in _LEAVES
+def _has_text(key: object) -> bool:
+    """Whether `key` is a tuple with a text, so that nobody knows its hash. (That of an empty text is always 0.)"""
+    return type(key) is tuple and any(part and type(part) in _SAFE_KEYS for part in key)
 
 
 def make_dict(pairs: Collection[tuple[object, object]], budget: Budget) -> dict[object, object]:
@@ -152,6 +226,7 @@ def make_dict(pairs: Collection[tuple[object, object]], budget: Budget) -> dict[
 def make_set(elements: Collection[object], budget: Budget) -> set[object]:
     """A set of `elements`. SerializeError when they must not be in one."""
     _check_keys(elements, budget)
+    budget.spend(SET_COST)
     return set(elements)
 
 
@@ -161,5 +236,7 @@ def are_safe_keys(keys: Iterable[object]) -> bool:
 
 
 def _check_keys(keys: Collection[object], budget: Budget) -> None:
+    if len(keys) <= FEW_KEYS and _LEAVES.issuperset(map(type, keys)):
+        return
     if not are_safe_keys(keys):
         Keys(budget).check(keys)

@@ -128,21 +128,28 @@ def _own_state(value: object) -> dict[str, object] | None:
     return dict(state) if isinstance(state, dict) else None
 
 
-def recreate_classes(value: Any) -> Any:
+def recreate_classes(value: Any, known: dict[int, Any] | None = None) -> Any:
     """`value`, of plain data, with every dict that has ``__class__`` replaced by the object that it stands for.
 
     Raises SerializeError when such a dict stands for nothing that is known here, SecurityError for names with double
     underscores. Keys and elements of sets cannot be dicts, so those are not looked at.
+
+    `known`: by id, what has become of containers of the same value: in marshal data few bytes can repeat large ones.
     """
     kind = type(value)
+    if kind is not dict and kind is not list and kind is not tuple:
+        return value
+    if known is None:
+        known = {}
+    elif id(value) in known:
+        return known[id(value)]
     if kind is dict:
-        fields = {key: recreate_classes(part) for key, part in value.items()}
-        return _recreate(fields) if "__class__" in fields else fields
-    if kind is list:
-        return [recreate_classes(part) for part in value]
-    if kind is tuple:
-        return tuple([recreate_classes(part) for part in value])
-    return value
+        fields = {key: recreate_classes(part, known) for key, part in value.items()}
+        made: Any = _recreate(fields) if "__class__" in fields else fields
+    else:
+        made = kind([recreate_classes(part, known) for part in value])
+    known[id(value)] = made
+    return made
 
 
 def _recreate(fields: Mapping[object, Any]) -> object:

@@ -16,8 +16,7 @@ from pyronym.serializers.bounds import (
     MAX_DEPTH,
     MAX_INTEGER_BITS,
     Budget,
-    check_bounds,
-    is_leaf,
+    check_repeated,
     make_dict,
     make_set,
     too_deep,
@@ -42,18 +41,18 @@ def read_marshal(data: bytes) -> object:
         raise SerializeError(f"invalid marshal data: {problem}") from problem
     if reader.position != len(data):
         raise SerializeError(f"invalid marshal data: {len(data) - reader.position} bytes after the value")
-    if reader.shares_containers:
-        check_bounds(value)
+    if reader.has_references:
+        check_repeated(value, data)
     return value
 
 
 class _Reader:
-    """`shares_containers`: some are referred to, so that the value may be larger and deeper than what was read."""
+    """`has_references`: values were referred to, so that the whole may be larger and deeper than what was read."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.position = 0
-        self.shares_containers = False
+        self.has_references = False
         self._remembered: list[object] = []
         self._budget = Budget()
 
@@ -117,10 +116,8 @@ class _Reader:
         index = self.long()
         if not 0 <= index < len(self._remembered) or self._remembered[index] is _UNFINISHED:
             raise SerializeError(f"invalid marshal data: a reference to value {index}, which is not complete")
-        value = self._remembered[index]
-        if not is_leaf(value):
-            self.shares_containers = True
-        return value
+        self.has_references = True
+        return self._remembered[index]
 
     def parts(self, size: int, depth: int) -> list[object]:
         if not 0 <= size <= len(self._data) - self.position:

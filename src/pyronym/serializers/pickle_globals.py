@@ -51,6 +51,9 @@ class Global:
     call: Callable[[Builder, tuple[Any, ...]], object] | None = None
     make: Callable[[], object] | None = None
 
+    def __str__(self) -> str:
+        return self.name
+
 
 def find_global(module: str, name: str, is_answer: bool) -> Global:
     """What `module` and `name` stand for. SecurityError when that is nothing that a pickle may name here."""

@@ -19,12 +19,12 @@ from pyronym.serializers.bounds import (
     MAX_DEPTH,
     MAX_ELEMENTS,
     MAX_INTEGER_BITS,
+    SET_COST,
     Budget,
     Keys,
     are_safe_keys,
-    is_leaf,
+    check_repeated,
     make_set,
-    walk,
 )
 from pyronym.serializers.classes import BatchFailure, RemoteReference, build_failure, build_reference, uri_state
 from pyronym.serializers.exceptions import set_attributes
@@ -54,9 +54,7 @@ def read_pickle(data: bytes, *, is_answer: bool) -> object:
     except ValueError as problem:  # text in a wrong encoding, an integer of too many digits
         raise SerializeError(f"invalid pickle: {problem}") from problem
     if not machine.is_within_bounds():
-        for item in walk(value, Budget()):
-            if isinstance(item, Global):
-                raise SerializeError(f"invalid pickle: {item.name} is used as a value")
+        check_repeated(value, data, forbidden=Global)
     return value
 
 
@@ -102,7 +100,7 @@ class _Machine:
     def is_within_bounds(self) -> bool:
         """Whether it is certain without a look that the value is neither too deep, nor too large, nor a global.
 
-        So it is after a few steps that named no global and repeated no container: nearly always.
+        So it is after a few steps that named no global and repeated nothing: nearly always.
         """
         return self._is_simple and self._steps.left >= _MAX_STEPS - MAX_DEPTH
 
@@ -136,8 +134,8 @@ class _Machine:
         self.position = end
         self.stack.append(convert(self.data[start:end]))
 
-    def push_empty(self, make: Callable[[], object]) -> None:
-        self._steps.spend(1)  # a second time, because it takes much more memory than other values of one byte
+    def push_empty(self, make: Callable[[], object], cost: int = 1) -> None:
+        self._steps.spend(cost)  # once more, because it takes much more memory than other values of one byte
         self.push(make())
 
     def pop(self) -> Any:
@@ -146,6 +144,7 @@ class _Machine:
         return self.stack.pop()
 
     def mark(self) -> None:
+        self._steps.spend(1)  # a second time, as for other empty lists
         self._stacks_below.append(self.stack)
         self.stack = []
 
@@ -218,10 +217,8 @@ class _Machine:
     def recall(self, index: int) -> None:
         if index not in self._memo:
             raise SerializeError(f"invalid pickle: nothing is remembered as {index}")
-        value = self._memo[index]
-        if not is_leaf(value):
-            self._is_simple = False
-        self.push(value)
+        self._is_simple = False
+        self.push(self._memo[index])
 
     def find_global(self, module: object, name: object) -> Global:
         if not isinstance(module, str) or not isinstance(name, str):
@@ -287,8 +284,8 @@ def _constant(value: object) -> _Step:
     return lambda machine: machine.stack.append(value)
 
 
-def _empty(make: Callable[[], object]) -> _Step:
-    return lambda machine: machine.push_empty(make)
+def _empty(make: Callable[[], object], cost: int = 1) -> _Step:
+    return lambda machine: machine.push_empty(make, cost)
 
 
 def _sized(width: int, convert: Callable[[bytes], object]) -> _Step:
@@ -314,7 +311,7 @@ _BY_CODE: Final[dict[bytes, _Step]] = {
     pickle.NEWFALSE: _constant(False),
     pickle.EMPTY_LIST: _empty(list),
     pickle.EMPTY_DICT: _empty(dict),
-    pickle.EMPTY_SET: _empty(set),
+    pickle.EMPTY_SET: _empty(set, SET_COST),
     pickle.EMPTY_TUPLE: _constant(()),
     pickle.BININT1: _number(1),
     pickle.BININT2: _number(2),

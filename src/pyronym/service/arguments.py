@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from reprlib import repr as shortened
 
 from pyronym.settings import Settings
 from pyronym.uri import URI
@@ -69,7 +70,7 @@ def checked_tags(tags: object, what: str = "metadata") -> frozenset[str]:
     collected = list(tags)
     for tag in collected:
         if not isinstance(tag, str):
-            raise TypeError(f"{what} should be a collection of str, but contains {tag!r:.80}")
+            raise TypeError(f"{what} should be a collection of str, but contains {shortened(tag)}")
         storable(tag, what)
     return frozenset(collected)
 

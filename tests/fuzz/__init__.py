@@ -1,0 +1,1 @@
+"""No input brings the server down: mutated messages against a live server, and coverage-guided fuzzing."""
