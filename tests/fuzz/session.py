@@ -59,12 +59,13 @@ def answers(host: Host, pieces: list[bytes], hmac_key: bytes | None = None) -> b
     session = ServerSession(host, host.settings, hmac_key=hmac_key, local=("127.0.0.1", 9090), remote=("127.0.0.1", 1))
     out = []
     for piece in pieces:
-        if not session.receive_data(piece):
+        answer = session.receive_data(piece)
+        if not answer:
             while (call := session.next_call()) is not None:
                 for waited in call.run():
                     assert waited is IN_WORKER, "with its names in memory the name server waits for nothing"
                 session.finish(call)
-        out.append(session.data_to_send())
+        out.append(answer + session.data_to_send())
         if session.closing:
             break
     session.close()

@@ -57,7 +57,7 @@ def client_of(server):
 def fill(nameserver, registered):
     """Register names until that fails, or there are very many."""
     for number in range(1000):
-        nameserver.register(f"n{number}", "PYRO:" + "x" * 5000 + "@h:1")
+        nameserver.register(f"n{number}", "PYRO:" + "x" * 4000 + "@h:1")
         registered.add(f"n{number}")
 
 
@@ -98,7 +98,7 @@ def test_a_disk_that_fails_fails_changes_only_and_only_as_long_as_it_does(
         for _ in range(2):
             faults.begin(operation, number)
             for change in (
-                lambda: nameserver.register("during", "PYRO:" + "x" * 5000 + "@h:1"),
+                lambda: nameserver.register("during", "PYRO:" + "x" * 4000 + "@h:1"),
                 lambda: nameserver.register("before", "PYRO:other@h:1"),
                 lambda: nameserver.remove("before"),
             ):
