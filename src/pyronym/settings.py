@@ -65,8 +65,9 @@ class Settings:
     """Seconds that a client may take to send the rest of a message that it has begun; 0: without end."""
     unread_timeout: float = 60.0
     """Seconds that a client may leave its answers unread, reading nothing at all; 0: without end."""
-    max_unread: int = 256 * 1024 * 1024
-    """Bytes of answers that a daemon holds for all clients that do not read them; over it, who has most is dropped."""
+    max_held: int = 256 * 1024 * 1024
+    """Bytes of answers that nobody reads and of messages that are not finished, for all clients together; when a daemon
+    holds more, those of whom it holds most are dropped."""
     idle_timeout: float = 0.0
     """Seconds after which a connection that nothing was sent over is closed; 0: never."""
     max_retries: int = 0
@@ -182,7 +183,7 @@ _CHECKS: dict[str, _Check] = {
     "handshake_timeout": _DURATION,
     "message_timeout": _DURATION,
     "unread_timeout": _DURATION,
-    "max_unread": (_is_positive, "a number of bytes above 0"),
+    "max_held": (_is_positive, "a number of bytes above 0"),
     "idle_timeout": _DURATION,
     "max_retries": _COUNT,
     "metadata": _FLAG,

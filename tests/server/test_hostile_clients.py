@@ -16,7 +16,7 @@ from serving import PATIENCE, RawClient, connected, serving
 from pyronym.rpc import call
 from pyronym.rpc.exposed import Members, expose, exposed_members
 from pyronym.rpc.hosting import Hosted, Peer
-from pyronym.server.daemon import Daemon
+from pyronym.server.daemon import READERS, Daemon
 from pyronym.settings import Settings
 from pyronym.wire.message import PYRO4, PYRO5, Flag, MessageType
 
@@ -34,11 +34,19 @@ class Target:
         self.entered = threading.Event()
         self.done: list[object] = []
         self.threads: set[str] = set()
+        self.meeting = threading.Condition()
 
     def hold(self) -> str:
         self.entered.set()
         assert self.gate.wait(PATIENCE)
         return "held"
+
+    def hold_all(self, count: int, data: str) -> str:
+        with self.meeting:
+            self.done.append(len(data))
+            self.meeting.notify_all()
+            assert self.meeting.wait_for(lambda: len(self.done) >= count, PATIENCE)
+        return "together"
 
     def big(self, size: int) -> str:
         return "x" * size
@@ -179,13 +187,13 @@ def test_who_reads_slowly_gets_everything(target: Target) -> None:
 
 def test_who_holds_most_memory_is_left_first(target: Target, caplog: pytest.LogCaptureFixture) -> None:
     with (
-        hosting(target, max_unread=40_000_000) as daemon,
+        hosting(target, max_held=40_000_000) as daemon,
         connected(daemon, "target") as modest,
         connected(daemon, "target") as greedy,
     ):
         modest.send("big", 25_000_000)
         greedy.send("big", 40_000_000)
-        while "MAX_UNREAD" not in caplog.text:
+        while "MAX_HELD" not in caplog.text:
             with connected(daemon) as client:
                 client.call("ping")
         assert ends(greedy)
@@ -315,3 +323,38 @@ def test_a_batch_cannot_ask_for_more_than_fits(target: Target, monkeypatch: pyte
         results = batch_of(client, [("many", (100,), {})] * 11)
         assert len(results) == 11
         assert "over 1000 elements" in str(results[10].exception)
+
+
+def test_very_large_calls_are_read_by_few_threads_and_performed_by_others(target: Target) -> None:
+    big = "x" * (2 * call.LARGE_PAYLOAD)
+    with hosting(target) as daemon, ExitStack() as stack:
+        clients = [stack.enter_context(connected(daemon, "target")) for _ in range(READERS + 3)]
+        for client in clients:
+            client.send("hold_all", len(clients), big)
+        assert [client.value(client.receive()) for client in clients] == ["together"] * len(clients)
+        assert len(daemon._readers._threads) <= READERS
+
+
+def test_who_does_not_finish_messages_holds_only_so_much_memory(
+    target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    with hosting(target, max_held=3_000_000) as daemon, ExitStack() as stack:
+        clients = [stack.enter_context(connected(daemon, "target")) for _ in range(4)]
+        for client in clients:
+            client.sock.sendall(client.call_message("echo", ["x" * 1_200_000])[:1_000_000])
+        while "MAX_HELD" not in caplog.text:
+            with connected(daemon) as healthy:
+                healthy.call("ping")
+        rest = [client for client in clients if not reset(client)]
+        assert 1 <= len(rest) <= 3
+
+
+def reset(client: RawClient) -> bool:
+    """Whether the connection has been closed."""
+    client.sock.setblocking(False)
+    try:
+        return client.sock.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True

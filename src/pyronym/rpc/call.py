@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sized
 from typing import Any, Final
@@ -56,12 +57,14 @@ class Call(ABC):
     """One invoke message. The shell performs it with `run` and then gives it back to its session.
 
     `inline`: it never blocks and runs on the event loop; otherwise it belongs in a worker thread.
+    `is_read`: false before the first step of a call so large that reading it takes seconds and many megabytes.
     `detached`: nobody waits for it, the session goes on meanwhile.
     `reply`: the bytes to send when it has run; empty if there is nothing to say.
     `fatal`: the connection must close after the reply.
     """
 
     inline = True
+    is_read = True
     detached = False
     fatal = False
     reply = b""
@@ -118,8 +121,8 @@ class Invocation(Call):
         self._batch = bool(request.flags & Flag.BATCH)
         self._failure: Exception | None = None
         # A payload of 16 MB takes seconds to read, in which the event loop must serve other clients.
-        self._decoded = len(request.data) <= LARGE_PAYLOAD and self._decode()
-        self.inline = self._decoded and (self._failure is not None or self._hosted.inline)
+        self.is_read = len(request.data) <= LARGE_PAYLOAD and self._decode()
+        self.inline = self.is_read and (self._failure is not None or self._hosted.inline)
         self.detached = self._oneway and not self.inline
 
     def _decode(self) -> bool:
@@ -145,8 +148,9 @@ class Invocation(Call):
     def run(self) -> Generator[Any, Any, None]:
         """Find the method, call it, and answer."""
         try:
-            if not self._decoded:
-                self._decode()
+            if not self.is_read:
+                self.is_read = self._decode()
+                yield IN_WORKER
             if self._failure is not None:
                 raise self._failure
             results: list[object] = []
@@ -229,14 +233,16 @@ class Invocation(Call):
 def _batch_steps(calls: object) -> list[tuple[str, Any, Any]]:
     """The calls of a batch, checked."""
     if not isinstance(calls, list | tuple):
-        raise SerializeError(f"invalid batch: {calls!r:.80} (expected a list of calls)")
+        raise SerializeError(f"invalid batch: {reprlib.repr(calls)} (expected a list of calls)")
     steps = []
     for item in calls:
         match item:
             case (str() as method, list() | tuple() as args, dict() as kwargs):
                 steps.append((method, args, kwargs))
             case _:
-                raise SerializeError(f"invalid call in batch: {item!r:.80} (expected method, arguments, keywords)")
+                raise SerializeError(
+                    f"invalid call in batch: {reprlib.repr(item)} (expected method, arguments, keywords)"
+                )
     return steps
 
 

@@ -71,9 +71,9 @@ class ServerSession:
         return self._current is not None
 
     @property
-    def mid_message(self) -> bool:
-        """Bytes have come that wait for the rest of their message, or for a call that is out."""
-        return self._decoder.buffered > 0
+    def held(self) -> int:
+        """Bytes that have come and wait for the rest of their message, or for a call that is out."""
+        return self._decoder.buffered
 
     def turn_away(self, reason: str) -> None:
         """Refuse the client, in words of its protocol, as soon as it has said which that is."""

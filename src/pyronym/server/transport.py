@@ -61,6 +61,7 @@ log = logging.getLogger(__name__)
 class Clients:
     """The connections of one daemon, and what they have in common.
 
+    `workers` perform calls, `readers` read those that are very large: few at a time, for they take much memory.
     `new_session` makes a session, from the local and the remote address of a connection. `disconnected` is called when
     a client leaves whose handshake was accepted. `settings` and `admission` say what is too much.
     """
@@ -69,6 +70,7 @@ class Clients:
         self,
         loop: LoopBase,
         workers: Workers,
+        readers: Workers,
         new_session: Callable[[Address, Address], ServerSession],
         disconnected: Callable[[Peer], object],
         settings: Settings,
@@ -76,6 +78,7 @@ class Clients:
     ) -> None:
         self.loop = loop
         self.workers = workers
+        self.readers = readers
         self.new_session = new_session
         self.disconnected = disconnected
         self.leaving = False
@@ -90,7 +93,7 @@ class Clients:
         self._admission = admission
         self._turned_away: set[Connection] = set()
         self._idle_timeout = settings.idle_timeout
-        self._max_unread = settings.max_unread
+        self._max_held = settings.max_held
         self._sweeping = False
         self._open: set[Connection] = set()
         self._emptied = asyncio.Event()
@@ -136,20 +139,19 @@ class Clients:
     def _sweep(self) -> None:
         """Close the connections of those who have let the daemon wait for too long, or hold too much of its memory."""
         now = time.monotonic()
-        unread: dict[Connection, int] = {}
+        held: dict[Connection, int] = {}
         for connection in self.patience:
-            if self.patience.phase(connection) is Phase.READING:
-                unread[connection], has_read = connection.unread()
-                if has_read:
-                    self.patience.note(connection, Phase.READING, now, progress=True)
+            held[connection], has_read = connection.held()
+            if has_read and self.patience.phase(connection) is Phase.READING:
+                self.patience.note(connection, Phase.READING, now, progress=True)
         for connection, phase in self.patience.overdue(now):
             self._drop(connection, phase.value, f"it {phase.value} in time")
-            unread.pop(connection, None)
-        total = sum(unread.values())
-        for connection, size in sorted(unread.items(), key=lambda item: item[1], reverse=True):
-            if total <= self._max_unread:
+            held.pop(connection, None)
+        total = sum(held.values())
+        for connection, size in sorted(held.items(), key=lambda item: item[1], reverse=True):
+            if total <= self._max_held:
                 break
-            words = f"of {total} bytes of answers that nobody reads {size} are its (MAX_UNREAD={self._max_unread})"
+            words = f"of {total} bytes that are held for clients {size} are its (MAX_HELD={self._max_held})"
             self._drop(connection, "held too much memory", words)
             total -= size
         if self._idle_timeout:
@@ -282,10 +284,10 @@ class Connection(asyncio.Protocol):
         """Close the connection at once."""
         self._transport.abort()
 
-    def unread(self) -> tuple[int, bool]:
-        """Bytes of answers that wait for the client to read, and whether it has read some since this was last asked."""
+    def held(self) -> tuple[int, bool]:
+        """Bytes of unread answers and unfinished messages; whether the client has read some since this was asked."""
         before, self._unread = self._unread, self._transport.get_write_buffer_size()
-        return self._unread, self._unread < before
+        return self._unread + self._session.held, self._unread < before
 
     def idle_since(self, now: float) -> float:
         """When the client was last heard of, as far as this has been asked: `now` if it was since then."""
@@ -333,7 +335,7 @@ class Connection(asyncio.Protocol):
             return Phase.READING
         if not self._accepted:
             return Phase.HANDSHAKE
-        return Phase.MESSAGE if self._session.mid_message and not self._is_blocked() else None
+        return Phase.MESSAGE if self._session.held and not self._is_blocked() else None
 
     def _perform_calls(self) -> bool:
         """Perform the calls that are there, as long as it is this client's turn. Whether there were any."""
@@ -385,7 +387,8 @@ class Connection(asyncio.Protocol):
 
     def _employ(self, call: Call, steps: Steps, result: object = None, problem: BaseException | None = None) -> None:
         """Have a worker thread perform a call, or go on with it after waiting."""
-        self._clients.workers.submit(partial(self._work, call, steps, result, problem))
+        workers = self._clients.workers if call.is_read else self._clients.readers
+        workers.submit(partial(self._work, call, steps, result, problem))
 
     def _work(self, call: Call, steps: Steps, result: object, problem: BaseException | None) -> None:
         """In a worker thread."""
