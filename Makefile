@@ -1,6 +1,7 @@
 # make setup   create .venv with pyronym and all that its development needs (quick when it is there)
 # make serve   run a name server that keeps its names in names.sqlite; HOST=, PORT=, STORAGE= and ARGS= change that
 # make test    everything that must hold: lint, types, links, and all tests, against stock Pyro4 and Pyro5 too
+# make torture   hostile clients of all kinds against this server and the stock ones; SECONDS= for each (5)
 # make torture-storage   kill programs that write, and cut their power; ROUNDS= (100 of each) and SEED= change that
 # make lint    ruff: rules and format
 # make types   mypy, strict
@@ -22,6 +23,7 @@ ARGS ?=
 TESTS ?=
 BENCH ?=
 ROUNDS ?= 100
+SECONDS ?= 5
 SEED ?=
 COUNT ?= 100000
 FUZZ ?=
@@ -32,7 +34,7 @@ READY := .venv/.ready
 BENCH_READY := .venv/.bench-ready
 FUZZ_READY := .venv/.fuzz-ready
 
-.PHONY: help setup serve test torture-storage lint types docs bench bench-quick profile fuzz fuzz-server clean
+.PHONY: help setup serve test torture torture-storage lint types docs bench bench-quick profile fuzz fuzz-server clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -53,6 +55,10 @@ serve: setup
 test: lint types docs
 	$(BIN)/python tests/stock.py
 	$(BIN)/pytest -n 2 $(TESTS)
+
+torture: setup
+	$(BIN)/python tests/stock.py
+	PYTHONPATH=tests $(BIN)/python -m torture.clients --seconds $(SECONDS)
 
 torture-storage: setup
 	$(BIN)/python tests/torture/storage.py --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))

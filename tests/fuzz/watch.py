@@ -15,9 +15,15 @@ _PAUSE = 0.005
 
 
 class Healthy:
-    """Asks in a thread of its own. `worst`: the longest wait for an answer in seconds; `failures`: waits in vain."""
+    """Asks in a thread of its own. `worst`: the longest wait for an answer in seconds; `failures`: waits in vain.
 
-    def __init__(self, address: tuple[str, int], protocol: int, patience: float, key: bytes | None) -> None:
+    `questions`: how many it asks over one connection; 0: all.
+    """
+
+    def __init__(
+        self, address: tuple[str, int], protocol: int, patience: float, key: bytes | None, questions: int = 0
+    ) -> None:
+        self._questions = questions
         self.worst = 0.0
         self.answers = 0
         self.failures = 0
@@ -46,8 +52,10 @@ class Healthy:
             try:
                 with socket.create_connection(self._address, self._patience) as sock:
                     self._ask(sock, next(frame for frame in greetings(self._protocol) if frame.name == "serpent"))
-                    while not self._stop.wait(_PAUSE):
+                    asked = 0
+                    while not self._stop.wait(_PAUSE) and not 0 < self._questions <= asked:
                         self._ask(sock, _question(self._protocol))
+                        asked += 1
             except OSError:
                 if not self._stop.wait(0.1):
                     self.failures += 1

@@ -6,9 +6,10 @@ import gc
 import logging
 import resource
 import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -19,6 +20,8 @@ from pyronym.server.nameserver import serve as serve_until_stopped
 from pyronym.settings import Settings, config
 
 log = logging.getLogger(__name__)
+
+SWITCH_SECONDS: Final = 0.0005
 
 PORT = click.IntRange(0, 65535)
 
@@ -81,6 +84,9 @@ def serve(
     daemon = NameServerDaemon(
         host, port, unixsocket, nathost, natport, storage, tls_port=tls_port, settings=settings, loop=loop
     )
+    # Threads that read large calls or list many names let go of the interpreter so often. The loop takes it once for
+    # each packet: with 5 ms, as usual, eight clients that sent 8 MB each kept others waiting for 1.4 s.
+    sys.setswitchinterval(SWITCH_SECONDS)
     # What was loaded stays. To look through 500,000 names for garbage stopped everything for 0.2 s; now 0.03.
     gc.freeze()
     uri, daemon, responder = with_responder(daemon, not nobc, bchost, bcport, key)

@@ -58,6 +58,7 @@ class Call(ABC):
 
     `inline`: it never blocks and runs on the event loop; otherwise it belongs in a worker thread.
     `is_read`: false before the first step of a call so large that reading it takes seconds and many megabytes.
+    `never_blocks`: what it does takes time at most, it waits for nothing else than what `run` yields.
     `detached`: nobody waits for it, the session goes on meanwhile.
     `reply`: the bytes to send when it has run; empty if there is nothing to say.
     `fatal`: the connection must close after the reply.
@@ -65,6 +66,7 @@ class Call(ABC):
 
     inline = True
     is_read = True
+    never_blocks = True
     detached = False
     fatal = False
     reply = b""
@@ -122,8 +124,12 @@ class Invocation(Call):
         self._failure: Exception | None = None
         # A payload of 16 MB takes seconds to read, in which the event loop must serve other clients.
         self.is_read = len(request.data) <= LARGE_PAYLOAD and self._decode()
-        self.inline = self.is_read and (self._failure is not None or self._hosted.inline)
+        self._look_where_it_goes()
+        self.inline = self.is_read and self.never_blocks
         self.detached = self._oneway and not self.inline
+
+    def _look_where_it_goes(self) -> None:
+        self.never_blocks = self.is_read and (self._failure is not None or self._hosted.inline)
 
     def _decode(self) -> bool:
         """Find out what is called. What is wrong with that is answered in `run`, as if the method had raised it."""
@@ -150,6 +156,7 @@ class Invocation(Call):
         try:
             if not self.is_read:
                 self.is_read = self._decode()
+                self._look_where_it_goes()
                 yield IN_WORKER
             if self._failure is not None:
                 raise self._failure

@@ -33,8 +33,11 @@ from pyronym.uri import DAEMON_NAME, URI
 GOODBYE_SECONDS: Final = 1.0
 """How long a daemon that closes waits for the calls that are still running."""
 
-READERS: Final = 2
+READERS: Final = 1
 """Threads that read very large calls. To read one of 16 MiB can take ten seconds and 250 MB."""
+
+SEARCHERS: Final = 2
+"""Threads that look through many names."""
 
 CLOSE_SECONDS: Final = 5.0
 """How long `close` waits for another thread to stop serving."""
@@ -97,6 +100,7 @@ class Daemon:
         self._objects.add(DAEMON_NAME, DaemonObject(self, Peer(0, None, None)), HostedDaemon(self))
         self._workers = Workers(settings.threadpool_size)
         self._readers = Workers(READERS)
+        self._searchers = Workers(SEARCHERS)
         self._watchers = Watchers()
         self._lock = threading.Lock()  # held by the thread that runs the loop
         self._driver: int | None = None
@@ -130,6 +134,7 @@ class Daemon:
             self._loop,
             self._workers,
             self._readers,
+            self._searchers,
             self._new_session,
             lambda peer: self.clientDisconnect(peer),  # it may be replaced later
             self._settings,
@@ -331,6 +336,7 @@ class Daemon:
         finally:
             self._workers.close()
             self._readers.close()
+            self._searchers.close()
             self._loop.close()
             self.sock.close()
             self._release()

@@ -61,7 +61,8 @@ log = logging.getLogger(__name__)
 class Clients:
     """The connections of one daemon, and what they have in common.
 
-    `workers` perform calls, `readers` read those that are very large: few at a time, for they take much memory.
+    `workers` perform calls that may block; `searchers` those that only take long, and `readers` read those that are
+    very large: both are few threads, for more would not be faster, and keep the loop waiting for the interpreter.
     `new_session` makes a session, from the local and the remote address of a connection. `disconnected` is called when
     a client leaves whose handshake was accepted. `settings` and `admission` say what is too much.
     """
@@ -71,6 +72,7 @@ class Clients:
         loop: LoopBase,
         workers: Workers,
         readers: Workers,
+        searchers: Workers,
         new_session: Callable[[Address, Address], ServerSession],
         disconnected: Callable[[Peer], object],
         settings: Settings,
@@ -79,6 +81,7 @@ class Clients:
         self.loop = loop
         self.workers = workers
         self.readers = readers
+        self.searchers = searchers
         self.new_session = new_session
         self.disconnected = disconnected
         self.leaving = False
@@ -387,7 +390,9 @@ class Connection(asyncio.Protocol):
 
     def _employ(self, call: Call, steps: Steps, result: object = None, problem: BaseException | None = None) -> None:
         """Have a worker thread perform a call, or go on with it after waiting."""
-        workers = self._clients.workers if call.is_read else self._clients.readers
+        clients = self._clients
+        performers = clients.searchers if call.never_blocks else clients.workers
+        workers = performers if call.is_read else clients.readers
         workers.submit(partial(self._work, call, steps, result, problem))
 
     def _work(self, call: Call, steps: Steps, result: object, problem: BaseException | None) -> None:

@@ -33,9 +33,10 @@ from pyronym.uri import URI
 T = TypeVar("T")
 Answer: TypeAlias = Outcome[T] | LongWork[Outcome[T] | Future[T]]
 
-MANY_NAMES: Final = 2000
+MANY_NAMES: Final = 200
 """With more names, whatever looks through them is done in a worker thread: to list 200,000 names takes a second, in
-which others want to be served. A hop to a worker and back takes 0.1 milliseconds."""
+which others want to be served, and 300 clients who list 1500 together as much. A hop to a worker and back takes 0.1
+milliseconds."""
 
 
 class NameServer:
