@@ -2,6 +2,7 @@
 # make serve   run a name server that keeps its names in names.sqlite; HOST=, PORT=, STORAGE= and ARGS= change that
 # make test    everything that must hold: lint, types, links, and all tests, against stock Pyro4 and Pyro5 too
 # make torture   hostile clients of all kinds against this server and the stock ones; SECONDS= for each (5)
+# make soak      a long time under mixed load, with kills; MINUTES= (60)
 # make torture-storage   kill programs that write, and cut their power; ROUNDS= (100 of each) and SEED= change that
 # make lint    ruff: rules and format
 # make types   mypy, strict
@@ -24,6 +25,7 @@ TESTS ?=
 BENCH ?=
 ROUNDS ?= 100
 SECONDS ?= 5
+MINUTES ?= 60
 SEED ?=
 COUNT ?= 100000
 FUZZ ?=
@@ -34,7 +36,7 @@ READY := .venv/.ready
 BENCH_READY := .venv/.bench-ready
 FUZZ_READY := .venv/.fuzz-ready
 
-.PHONY: help setup serve test torture torture-storage lint types docs bench bench-quick profile fuzz fuzz-server clean
+.PHONY: help setup serve test torture soak torture-storage lint types docs bench bench-quick profile fuzz fuzz-server clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -59,6 +61,9 @@ test: lint types docs
 torture: setup
 	$(BIN)/python tests/stock.py
 	PYTHONPATH=tests $(BIN)/python -m torture.clients --seconds $(SECONDS)
+
+soak: $(BENCH_READY)
+	PYTHONPATH=tests $(BIN)/python -m torture.soak --minutes $(MINUTES) --plot docs/images/soak.svg
 
 torture-storage: setup
 	$(BIN)/python tests/torture/storage.py --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
