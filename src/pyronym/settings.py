@@ -68,6 +68,8 @@ class Settings:
     """Iterators are returned as streams that the client fetches item by item."""
     straight_road: bool = True
     """Name servers answer the commonest requests straight from their bytes (new in pyronym). Off: to compare."""
+    unsigned_pyro5: bool = False
+    """Daemons with HMAC keys answer Pyro5 clients too, whose messages cannot be signed (new in pyronym)."""
     detailed_traceback: bool = False
     sock_reuse: bool = True
     sock_nodelay: bool = True
@@ -146,6 +148,7 @@ _CHECKS: dict[str, _Check] = {
     "threadpool_size": (_is_positive, "a whole number above 0"),
     "iter_streaming": _FLAG,
     "straight_road": _FLAG,
+    "unsigned_pyro5": _FLAG,
     "detailed_traceback": _FLAG,
     "sock_reuse": _FLAG,
     "sock_nodelay": _FLAG,

@@ -6,13 +6,19 @@ import logging
 import resource
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 
 import click
 
+from pyronym.cli.access import Access
+from pyronym.cli.privileges import User
 from pyronym.cli.running import hmac_key, log_as_environment_says, run
+from pyronym.server.audit import AuditLog
 from pyronym.server.fast_loop import HAS_UVLOOP, fastest_loop
 from pyronym.server.nameserver import NameServerDaemon, with_responder
 from pyronym.server.nameserver import serve as serve_until_stopped
+from pyronym.settings import config
+from pyronym.storage.choose import storage_by_name
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +38,19 @@ PORT = click.IntRange(0, 65535)
 @click.option("--natport", type=PORT, help="Port that goes with --nathost; 0: the same as here.")
 @click.option("-x", "--nobc", is_flag=True, help="Start no broadcast responder.")
 @click.option("-k", "--key", help="HMAC key that Pyro4 clients must have; better set PYRO_HMAC_KEY.")
+@click.option(
+    "--keys", "keys_file", metavar="FILE", help='HMAC keys of Pyro4 clients: lines such as lab = "key". SIGHUP: reread.'
+)
+@click.option("--unsigned-pyro5", is_flag=True, help="With keys: answer Pyro5 clients, too, which cannot have any.")
+@click.option(
+    "--permissions", "permissions_file", metavar="FILE", help="Who may do what (TOML). SIGHUP: read it again."
+)
+@click.option("--read-only", is_flag=True, help="Refuse all changes.")
+@click.option("--audit-log", metavar="FILE", help="Write down all changes, and all that was refused.")
+@click.option(
+    "--audit-log-size", type=click.IntRange(1000), metavar="BYTES", help="Begin a new audit log when it gets larger."
+)
+@click.option("--user", metavar="NAME", help="Started as root: go on as this user, when the ports are open.")
 def serve(
     host: str | None,
     port: int | None,
@@ -43,6 +62,13 @@ def serve(
     natport: int | None,
     nobc: bool,
     key: str | None,
+    keys_file: str | None,
+    unsigned_pyro5: bool,
+    permissions_file: str | None,
+    read_only: bool,
+    audit_log: str | None,
+    audit_log_size: int | None,
+    user: str | None,
 ) -> None:
     """Run a name server for Pyro4 and Pyro5 programs until it is interrupted or terminated.
 
@@ -51,19 +77,42 @@ def serve(
     \b
     Examples:
       pyronym serve -s sql:names.sqlite
-      pyronym serve -n 0.0.0.0 -p 9090
+      pyronym serve -n 0.0.0.0 -p 9090 --keys keys.toml
     """
     log_as_environment_says()
     key = hmac_key(key)
+    if key is not None and keys_file:
+        raise click.UsageError("don't use --keys together with -k or PYRO_HMAC_KEY (put that key into the file)")
+    if audit_log_size and not audit_log:
+        raise click.UsageError("--audit-log-size is of no use without --audit-log")
     _raise_open_file_limit()
+    settings = replace(config.settings, unsigned_pyro5=unsigned_pyro5 or config.settings.unsigned_pyro5)
+    access = Access(keys_file, permissions_file, read_only)
+    account = User(user)
+    with account.lent():
+        loaded = access.load()
+        audit = AuditLog(audit_log, audit_log_size or 0) if audit_log else None
+        opened = storage_by_name(storage)
     loop = fastest_loop()
     log.info("serving on %s", "uvloop" if HAS_UVLOOP else "asyncio (uvloop is not installed)")
-    daemon = NameServerDaemon(host, port, unixsocket, nathost, natport, storage, loop=loop)
+    daemon = NameServerDaemon(host, port, unixsocket, nathost, natport, opened, settings=settings, loop=loop)
+    daemon.audit = audit
+    loaded.give_to(daemon)
     uri, daemon, responder = with_responder(daemon, not nobc, bchost, bcport, key)
+    if unixsocket:
+        account.own(unixsocket)
+    account.become()
     # Said to the system in so many words: a job in the background of a script is started with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: daemon.request_stop())
-    serve_until_stopped(uri, daemon, responder, enable_broadcast=not nobc, has_key=key is not None)
+    if keys_file or permissions_file or audit_log:  # a log is rotated: those who do that send SIGHUP
+        signal.signal(signal.SIGHUP, lambda *_: daemon.post(access.reload, daemon))
+    has_key = key is not None or loaded.keys is not None
+    try:
+        serve_until_stopped(uri, daemon, responder, enable_broadcast=not nobc, has_key=has_key)
+    finally:
+        if audit is not None:
+            audit.close()
 
 
 def _raise_open_file_limit() -> None:

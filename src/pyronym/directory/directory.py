@@ -168,7 +168,7 @@ class Directory:
             name = old.name  # keeps one copy of the text, the one that the indexes hold
             self._untag(old, keep=tags)
         if name is not record.name or tags is not record.metadata:
-            record = Record(name, record.uri, tags)
+            record = Record(name, record.uri, tags, record.owner)
         self._records[name] = record
         for tag in tags:
             self._by_tag.setdefault(tag, {})[name] = record

@@ -26,6 +26,12 @@ class Peer:
     remote: Address
     streams: dict[str, Iterator[object]] = field(default_factory=dict)
     """Results that the peer fetches item by item, by stream id. They end with the session."""
+    tls_subject: str | None = None
+    """Whom the peer's TLS certificate names; it was checked. None: it showed none."""
+    key_name: str | None = None
+    """The name of the HMAC key that the peer signs with, where a server has several."""
+    unix_user: str | None = None
+    """The name of the user whose process is at the other end of a Unix socket."""
 
 
 @dataclass(frozen=True, slots=True)

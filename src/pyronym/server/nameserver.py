@@ -5,26 +5,41 @@ from __future__ import annotations
 import logging
 import socket
 import sys
-from typing import TextIO
+from ipaddress import ip_address
+from typing import Final, TextIO
 
+from pyronym.server.addresses import unmapped
 from pyronym.server.broadcast import BroadcastServer
 from pyronym.server.daemon import Daemon
 from pyronym.server.loop import LoopBase
+from pyronym.service.guard import Audit
 from pyronym.service.hosted import HostedNameServer
 from pyronym.service.local import NameServer
 from pyronym.service.own_record import OWN_TAGS
+from pyronym.service.permissions import Permissions
 from pyronym.settings import Settings, config
+from pyronym.storage.base import Storage
 from pyronym.storage.choose import storage_by_name
 from pyronym.uri import NAMESERVER_NAME, URI
 
 log = logging.getLogger(__name__)
 
 
+EXPOSED: Final = (
+    "listening on %s without TLS or HMAC keys: whoever can reach this address can read and change all names; "
+    "set keys with --keys FILE (see docs/security.md), or listen on localhost or a Unix socket"
+)
+
+
 class NameServerDaemon(Daemon):
     """A daemon that contains a name server, `nameserver`, and serves Pyro4 and Pyro5 clients from it.
 
-    Arguments that are None come from the settings; `storage` is ``memory``, ``sql:FILE`` or ``dbm:FILE``. Raises
-    ValueError for other storages, StorageError if the storage cannot be used, OSError if the address cannot be.
+    Arguments that are None come from the settings; `storage` is ``memory``, ``sql:FILE`` or ``dbm:FILE``, or one that
+    is open already; in any case it is closed with the daemon. Raises ValueError for other storages, StorageError if the
+    storage cannot be used, OSError if the address cannot be.
+
+    `keys` (HMAC keys by name), `permissions` (what clients may do) and `audit` (told of what they do) can be changed at
+    any time; each counts for clients that connect from then on.
     """
 
     def __init__(
@@ -34,13 +49,14 @@ class NameServerDaemon(Daemon):
         unixsocket: str | None = None,
         nathost: str | None = None,
         natport: int | None = None,
-        storage: str | None = None,
+        storage: str | Storage | None = None,
         *,
         settings: Settings | None = None,
         loop: LoopBase | None = None,
     ) -> None:
         settings = settings or config.settings
-        self.nameserver = NameServer(storage_by_name(storage))
+        self.nameserver = NameServer(storage_by_name(storage) if isinstance(storage, str | None) else storage)
+        self._hosted = HostedNameServer(self.nameserver.service, settings)
         try:
             super().__init__(
                 host,
@@ -57,12 +73,41 @@ class NameServerDaemon(Daemon):
         self.nameserver.service.deliver = self._loop.post
         try:
             existing = self.nameserver.count()
-            self._host_object(NAMESERVER_NAME, self.nameserver, HostedNameServer(self.nameserver.service, settings))
+            self._host_object(NAMESERVER_NAME, self.nameserver, self._hosted)
             self.nameserver.adopt(self.uriFor(NAMESERVER_NAME), OWN_TAGS)
         except BaseException:
             self.close()
             raise
         log.info("name server created on %s, %d records in the storage", self.locationStr, existing)
+
+    @property
+    def permissions(self) -> Permissions | None:
+        """What clients may do; None: everything."""
+        return self._hosted.permissions
+
+    @permissions.setter
+    def permissions(self, permissions: Permissions | None) -> None:
+        self._hosted.permissions = permissions
+
+    @property
+    def audit(self) -> Audit | None:
+        """Takes the lines of the audit log."""
+        return self._hosted.audit
+
+    @audit.setter
+    def audit(self, audit: Audit | None) -> None:
+        self._hosted.audit = audit
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether clients must prove who they are before they are answered, or only this machine can reach the server.
+
+        (With TLS, that is one more reason.)
+        """
+        name = self.sock.getsockname()
+        if not isinstance(name, tuple) or ip_address(unmapped(name[0])).is_loopback:
+            return True
+        return bool(self._pyroHmacKey or self.keys)
 
     def _release(self) -> None:
         self.nameserver.close()
@@ -152,6 +197,8 @@ def serve(
         existing = daemon.nameserver.count()
         if existing > 1:  # the name server's own record does not count
             print(f"Persistent store contains {existing} existing registrations.", file=out)
+        if not daemon.is_protected:
+            log.warning(EXPOSED, _bound_to(daemon))
         print(f"NS running on {daemon.locationStr} ({_bound_to(daemon)})", file=out)
         if not has_key:
             print("Warning: HMAC key not set. Anyone can connect to this server!", file=out)

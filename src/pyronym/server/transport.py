@@ -20,7 +20,7 @@ from pyronym.errors import PyroError
 from pyronym.rpc.call import IN_WORKER, Call
 from pyronym.rpc.hosting import Address, Deferred, Peer
 from pyronym.rpc.session import ServerSession
-from pyronym.server.addresses import plain_address
+from pyronym.server.addresses import plain_address, unix_user
 from pyronym.server.loop import LoopBase
 from pyronym.server.workers import Workers
 
@@ -121,6 +121,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         local, remote = (transport.get_extra_info(name) for name in ("sockname", "peername"))
         self._session = self._clients.new_session(plain_address(local), plain_address(remote))
+        self._session.peer.unix_user = unix_user(transport.get_extra_info("socket"))
         if hasattr(transport, "max_size"):
             transport.max_size = READ_SIZE
         self._clients.add(self)

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from pyronym.directory.directory import Staged
 from pyronym.directory.record import Change
-from pyronym.errors import NamingError
+from pyronym.errors import StorageError
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ class Commit(Generic[T]):
     durable registration cost with it.
     """
 
-    __slots__ = ("_callbacks", "_done", "_settled", "_value", "builds_on", "changes", "error", "staged")
+    __slots__ = ("_callbacks", "_done", "_settled", "_value", "builds_on", "changes", "error", "note", "staged")
 
     def __init__(
         self, changes: Sequence[Change], staged: Staged, value: T, builds_on: str | None, settled: Condition
@@ -33,7 +33,9 @@ class Commit(Generic[T]):
         self.staged = staged
         self.builds_on = builds_on
         """The name whose earlier change must succeed for this one to make sense."""
-        self.error: NamingError | None = None
+        self.error: StorageError | None = None
+        self.note: Callable[[StorageError | None], None] | None = None
+        """Called with `error` when the result is there, before anybody else is told."""
         self._value = value
         self._settled = settled
         self._done = False

@@ -20,6 +20,7 @@ from pyronym.directory.directory import Directory
 from pyronym.directory.record import Change, Record
 from pyronym.errors import NameTakenError, StorageError, UnknownNameError
 from pyronym.service.commit import Commit, call_all_back
+from pyronym.service.permissions import REMOVE, RENEW, Grant
 from pyronym.storage.base import Storage
 from pyronym.storage.committer import Committer
 from pyronym.uri import NAMESERVER_NAME
@@ -29,6 +30,9 @@ Outcome: TypeAlias = T | Commit[T]
 """A value, or the commit that gives it where the change has to reach a disk first."""
 
 Function: TypeAlias = Callable[[], None]
+
+Note: TypeAlias = Callable[[Sequence[Change], StorageError | None], None]
+"""Told of changes when they are durable, or have failed, in the order of the changes. Must not wait for anything."""
 
 
 class NameService:
@@ -101,36 +105,62 @@ class NameService:
         self._owned = True
         return outcome
 
-    def register(self, name: str, uri: str, tags: frozenset[str], *, safe: bool = False) -> Outcome[None]:
+    # Changes on behalf of a client are made if its `grant` allows them, otherwise they raise SecurityError.
+
+    def register(
+        self,
+        name: str,
+        uri: str,
+        tags: frozenset[str],
+        *,
+        safe: bool = False,
+        grant: Grant | None = None,
+        note: Note | None = None,
+    ) -> Outcome[None]:
         """Put a record in place of what is there under its name; with `safe`, NameTakenError if anything is."""
         with self._lock:
             if self._owned and name == NAMESERVER_NAME:
                 raise NameTakenError(name)
+            owner = builds_on = None
+            if grant is not None:
+                existing = self._directory.upcoming(name)
+                grant.check_register(name, existing)
+                owner = grant.owner
+                # It may be allowed only because of a change that is still on its way, such as a removal.
+                builds_on = name if existing is not self._directory.get(name) else None
             if safe and self._directory.upcoming(name) is not None:
                 raise NameTakenError(name)
-            record = Record(name, uri, self._directory.shared_tags(tags))
-            return self._write([Change(name, record)], None)
+            record = Record(name, uri, self._directory.shared_tags(tags), owner)
+            return self._write([Change(name, record)], None, builds_on, note)
 
-    def set_metadata(self, name: str, tags: frozenset[str]) -> Outcome[None]:
+    def set_metadata(
+        self, name: str, tags: frozenset[str], *, grant: Grant | None = None, note: Note | None = None
+    ) -> Outcome[None]:
         """Replace the tags of a record. UnknownNameError if there is none."""
         with self._lock:
             record = self._directory.upcoming(name)
+            if grant is not None:
+                grant.check_change(RENEW, name, record)
             if record is None:
                 raise UnknownNameError(name)
             # The URI may come from a change that is still on its way: this one must not outlive it.
             builds_on = name if record is not self._directory.get(name) else None
-            record = Record(name, record.uri, self._directory.shared_tags(tags))
-            return self._write([Change(name, record)], None, builds_on)
+            record = Record(name, record.uri, self._directory.shared_tags(tags), record.owner)
+            return self._write([Change(name, record)], None, builds_on, note)
 
-    def remove(self, names: Iterable[str]) -> Outcome[int]:
+    def remove(self, names: Iterable[str], *, grant: Grant | None = None, note: Note | None = None) -> Outcome[int]:
         """Remove the records of these names, as far as there are any. Their number."""
         with self._lock:
-            changes = [
-                Change(name, None)
-                for name in dict.fromkeys(names)
-                if name != NAMESERVER_NAME and self._directory.upcoming(name) is not None
-            ]
-            return self._write(changes, len(changes))
+            changes = []
+            for name in dict.fromkeys(names):
+                if name == NAMESERVER_NAME:
+                    continue
+                record = self._directory.upcoming(name)
+                if grant is not None:
+                    grant.check_change(REMOVE, name, record)
+                if record is not None:
+                    changes.append(Change(name, None))
+            return self._write(changes, len(changes), note=note)
 
     def remove_prefix(self, prefix: str) -> Outcome[int]:
         """Remove the records whose names start with exactly `prefix`. Their number."""
@@ -142,11 +172,14 @@ class NameService:
         with self._lock:
             return self.remove([record.name for record in self.matching(pattern)])
 
-    def _write(self, changes: list[Change], value: T, builds_on: str | None = None) -> Outcome[T]:
+    def _write(
+        self, changes: list[Change], value: T, builds_on: str | None = None, note: Note | None = None
+    ) -> Outcome[T]:
         """Stage changes and send them on their way. The caller holds the lock, so that both happen in one order."""
         if not changes:
             return value
         commit = Commit(changes, self._directory.stage(changes), value, builds_on, self._settled)
+        commit.note = note and partial(note, changes)
         self._in_flight.append(commit)
         self._committer.submit(commit)
         return commit.result() if self._immediate else commit
@@ -163,6 +196,8 @@ class NameService:
                 else:
                     self._directory.abandon(commit.staged)
                     self._fail_dependents(commit)
+                if commit.note is not None:
+                    commit.note(commit.error)
                 if commit.finish():
                     expected.append(commit)
             self._settled.notify_all()

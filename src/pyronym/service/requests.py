@@ -16,6 +16,7 @@ from pyronym.errors import UnknownNameError
 from pyronym.rpc.exposed import expose
 from pyronym.rpc.hosting import Address, LongWork
 from pyronym.service.arguments import checked_name, checked_pattern, checked_prefix, checked_uri, storable
+from pyronym.service.guard import Guard
 from pyronym.service.nameservice import NameService, Outcome
 from pyronym.service.own_record import seen_by
 from pyronym.uri import URI
@@ -40,7 +41,7 @@ class NameServer:
     collect_tags: Callable[[Iterable[str]], object]
     """Makes the collection that this dialect returns tags in."""
 
-    def __init__(self, service: NameService, local: Address = None) -> None:
+    def __init__(self, service: NameService | Guard, local: Address = None) -> None:
         self._service = service
         self._local = local
 

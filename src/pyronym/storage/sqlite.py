@@ -8,6 +8,13 @@ The schema is stock Pyro4's::
 We add an index on ``pyro_metadata(object)``, which stock Pyro4 uses without knowing. Old versions of Pyro4 had only
 ``pyro_names(name, uri)``; such a file is brought up to date when it is opened.
 
+Owners of records are in a table of our own, which is made for the first of them::
+
+    pyronym_owners(name nvarchar PRIMARY KEY, uri nvarchar NOT NULL, owner nvarchar NOT NULL)
+
+An owner counts only as long as the name has the same URI: when a stock Pyro4 removed the name or gave it another URI,
+it belongs to something that is gone.
+
 A server wants the file for itself: what another one writes it would never see. So it locks ``FILE.lock``, a file beside
 it, which others than servers do not look at. (A lock on the file itself would do harm: as soon as its descriptor is
 closed, the system drops SQLite's own locks with it.)
@@ -45,6 +52,12 @@ _SCHEMA = (
             FOREIGN KEY(object) REFERENCES pyro_names(id)
         )""",
 )
+_OWNERS = """CREATE TABLE IF NOT EXISTS pyronym_owners
+        (
+            name nvarchar PRIMARY KEY,
+            uri nvarchar NOT NULL,
+            owner nvarchar NOT NULL
+        )"""
 _INDEX = "CREATE INDEX IF NOT EXISTS pyro_metadata_object ON pyro_metadata(object)"
 
 _ANSWERS = {  # primary result code of SQLite: why, and what to do
@@ -78,6 +91,7 @@ class SqliteStore:
         if not self._path:
             raise ValueError("the name of the sqlite file is empty; give a file name")
         self._lock = threading.Lock()
+        self._has_owners = False
         self._lock_path = os.path.realpath(self._path) + ".lock"
         # First the database: what is wrong with the path is told in its words.
         self._db: sqlite3.Connection | None = self._connect(busy_timeout)
@@ -90,7 +104,14 @@ class SqliteStore:
     def load(self) -> list[Record]:
         """All records in order of registration."""
         with self._using("cannot read") as db:
-            return _records(db)
+            records = _records(db)
+            if not self._has_owners:
+                return records
+            owners = {row[:2]: row[2] for row in db.execute("SELECT name, uri, owner FROM pyronym_owners")}
+        return [
+            Record(name, uri, tags, owners.get((name, uri)))
+            for name, uri, tags in ((record.name, record.uri, record.metadata) for record in records)
+        ]
 
     def get(self, name: str) -> Record | None:
         """The record of one name as it is in the file at this moment; other processes may have changed it."""
@@ -116,6 +137,7 @@ class SqliteStore:
         # The id of a name, and so its place in the order, lasts until the name is deleted.
         names = [(name,) for name in {**deleted, **put}]
         tags = [(tag, record.name) for record in put.values() for tag in record.metadata]
+        owners = [(record.name, record.uri, record.owner) for record in put.values() if record.owner is not None]
         with self._using("cannot write to") as db, _transaction(db):
             db.executemany("DELETE FROM pyro_metadata WHERE object = (SELECT id FROM pyro_names WHERE name = ?)", names)
             db.executemany("DELETE FROM pyro_names WHERE name = ?", [(name,) for name in deleted])
@@ -126,6 +148,12 @@ class SqliteStore:
             db.executemany(
                 "INSERT INTO pyro_metadata(object, metadata) SELECT id, ? FROM pyro_names WHERE name = ?", tags
             )
+            if owners:
+                db.execute(_OWNERS)
+            if owners or self._has_owners:
+                db.executemany("DELETE FROM pyronym_owners WHERE name = ?", names)
+                db.executemany("INSERT INTO pyronym_owners(name, uri, owner) VALUES (?, ?, ?)", owners)
+        self._has_owners = self._has_owners or bool(owners)
 
     def close(self) -> None:
         """Close the file. Unless another process has it open too, everything is then in this one file."""
@@ -176,6 +204,7 @@ class SqliteStore:
                 why = "its tables pyro_names and pyro_metadata are not those of a name server"
                 raise failure("cannot open", self._path, why, "give another file")
             db.execute(_INDEX)
+            self._has_owners = bool(_columns(db, "pyronym_owners"))
             db.execute("DELETE FROM pyro_names WHERE 0")  # fails if the file cannot be written to, else writes nothing
 
     @contextmanager
