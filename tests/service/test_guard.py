@@ -90,7 +90,8 @@ def test_searches_show_what_may_be_read(names, prefix, readable):
     for name in names:
         assert (guard.straight_get(name) is not None) == (name in visible)
         if name not in visible:
-            pytest.raises(SecurityError, guard.get, name)
+            with pytest.raises(SecurityError):
+                guard.get(name)
 
 
 def test_a_removal_that_meets_one_foreign_name_removes_none():
@@ -100,7 +101,8 @@ def test_a_removal_that_meets_one_foreign_name_removes_none():
     me, other = guard_of(service, document, log=log.append), guard_of(service, document, Client(key_name="other"))
     me.register("a.1", "PYRO:x@host:1", frozenset())
     other.register("a.2", "PYRO:x@host:1", frozenset())
-    pytest.raises(SecurityError, me.remove_prefix, "a.")
+    with pytest.raises(SecurityError):
+        me.remove_prefix("a.")
     assert service.count() == 2
     assert log[-1]["outcome"] == "denied"
     assert other.remove_prefix("a.2") == 1
@@ -114,7 +116,8 @@ def test_a_change_that_the_storage_refuses_is_written_down_as_failed():
 
     log = []
     guard = guard_of(NameService(MappingStore(Broken())), DOCUMENTS["does all"], log=log.append)
-    pytest.raises(StorageError, guard.register, "a", "PYRO:x@host:1", frozenset("t"))
+    with pytest.raises(StorageError):
+        guard.register("a", "PYRO:x@host:1", frozenset("t"))
     assert "the disk is full" in log[0].pop("why")
     assert log == [
         {"who": "key:me", "from": "host:1", "what": "register", "outcome": "failed", "name": "a",

@@ -57,8 +57,7 @@ def allows(document, client, verb, name):
 def refused(check, *arguments):
     try:
         check(*arguments)
-    except SecurityError as problem:
-        assert arguments[-1] is None or arguments[-1].owner is None or arguments[-1].owner not in str(problem)
+    except SecurityError:
         return True
     return False
 
