@@ -3,6 +3,7 @@
 # make test    everything that must hold: lint, types, links, and all tests, against stock Pyro4 and Pyro5 too
 # make lint    ruff: rules and format
 # make types   mypy, strict
+# make audit   look for known weaknesses in what is installed for pyronym (asks PyPI)
 # make docs    check that the links in the documentation lead somewhere
 # make bench   measure everything, beside stock Pyro and others; writes docs/performance.md (20 minutes, a quiet machine)
 # make bench-quick   the headline figures, compared with the results in the checkout (half a minute)
@@ -23,7 +24,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 BENCH_READY := .venv/.bench-ready
 
-.PHONY: help setup serve test lint types docs bench bench-quick profile clean
+.PHONY: help setup serve test lint types audit docs bench bench-quick profile clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -51,6 +52,10 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
+
+audit: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group audit
+	$(BIN)/pip-audit --local --skip-editable
 
 bench: $(BENCH_READY)
 	$(BIN)/python -m benchmarks $(BENCH)

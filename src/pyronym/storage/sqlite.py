@@ -265,7 +265,7 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 def _records(db: sqlite3.Connection, where: str = "", parameters: tuple[str, ...] = ()) -> list[Record]:
     """The records that an SQL condition selects, in order of registration."""
     rows = db.execute(
-        f"SELECT name, uri, metadata FROM pyro_names LEFT JOIN pyro_metadata ON object = id {where} ORDER BY id",
+        f"SELECT name, uri, metadata FROM pyro_names LEFT JOIN pyro_metadata ON object = id {where} ORDER BY id",  # noqa: S608  # `where` is one of our own texts
         parameters,
     )
     records = []
