@@ -6,6 +6,7 @@
 # make torture-storage   kill programs that write, and cut their power; ROUNDS= (100 of each) and SEED= change that
 # make lint    ruff: rules and format
 # make types   mypy, strict
+# make audit   look for known weaknesses in what is installed for pyronym (asks PyPI)
 # make docs    check that the links in the documentation lead somewhere
 # make bench   measure everything, beside stock Pyro and others; writes docs/performance.md (20 minutes, a quiet machine)
 # make bench-quick   the headline figures, compared with the results in the checkout (half a minute)
@@ -36,7 +37,8 @@ READY := .venv/.ready
 BENCH_READY := .venv/.bench-ready
 FUZZ_READY := .venv/.fuzz-ready
 
-.PHONY: help setup serve test torture soak torture-storage lint types docs bench bench-quick profile fuzz fuzz-server clean
+.PHONY: help setup serve test torture soak torture-storage lint types audit docs bench bench-quick profile fuzz \
+	fuzz-server clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -74,6 +76,10 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
+
+audit: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group audit
+	$(BIN)/pip-audit --local --skip-editable
 
 bench: $(BENCH_READY)
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -84,10 +84,10 @@ class Process:
         """The exit status, None while it runs."""
         return self._popen.poll()
 
-    def wait_for_line(self, pattern: str, timeout: float = START_TIMEOUT) -> re.Match[str]:
-        """The first line, earlier ones included, in which `pattern` is found. AssertionError if none comes."""
+    def wait_for_line(self, pattern: str, timeout: float = START_TIMEOUT, since: int = 0) -> re.Match[str]:
+        """The first line, of all but the first `since`, in which `pattern` is found. AssertionError if none comes."""
         deadline = time.monotonic() + timeout
-        seen = 0
+        seen = since
         with self._changed:
             while True:
                 for line in self.lines[seen:]:

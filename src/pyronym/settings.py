@@ -90,6 +90,8 @@ class Settings:
     straight_road: bool = True
     """Name servers answer the commonest requests straight from their bytes, and proxies make plain calls without the
     general codec (new in pyronym). Off: to compare."""
+    unsigned_pyro5: bool = False
+    """Daemons with HMAC keys answer Pyro5 clients too, whose messages cannot be signed (new in pyronym)."""
     detailed_traceback: bool = False
     sock_reuse: bool = True
     sock_nodelay: bool = True
@@ -198,6 +200,7 @@ _CHECKS: dict[str, _Check] = {
     "iter_streaming": _FLAG,
     "regex_timeout": (lambda value: _is_duration(value) and value > 0, "a number of seconds above 0"),
     "straight_road": _FLAG,
+    "unsigned_pyro5": _FLAG,
     "detailed_traceback": _FLAG,
     "sock_reuse": _FLAG,
     "sock_nodelay": _FLAG,

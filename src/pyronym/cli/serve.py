@@ -13,11 +13,15 @@ from typing import Any, Final
 
 import click
 
+from pyronym.cli.access import Access
+from pyronym.cli.privileges import User
 from pyronym.cli.running import hmac_key, log_as_environment_says, run
+from pyronym.server.audit import AuditLog
 from pyronym.server.fast_loop import HAS_UVLOOP, fastest_loop
 from pyronym.server.nameserver import NameServerDaemon, with_responder
 from pyronym.server.nameserver import serve as serve_until_stopped
 from pyronym.settings import Settings, config
+from pyronym.storage.choose import storage_by_name
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +50,19 @@ PORT = click.IntRange(0, 65535)
 @click.option("--tls-require-client-cert", is_flag=True, help="Refuse clients without a certificate from --tls-ca.")
 @click.option("--tls-port", type=PORT, help="Speak TLS at this port, and stay plain at --port.")
 @click.option("-k", "--key", help="HMAC key that Pyro4 clients must have; better set PYRO_HMAC_KEY.")
+@click.option(
+    "--keys", "keys_file", metavar="FILE", help='HMAC keys of Pyro4 clients: lines such as lab = "key". SIGHUP: reread.'
+)
+@click.option("--unsigned-pyro5", is_flag=True, help="With keys: answer Pyro5 clients, too, which cannot have any.")
+@click.option(
+    "--permissions", "permissions_file", metavar="FILE", help="Who may do what (TOML). SIGHUP: read it again."
+)
+@click.option("--read-only", is_flag=True, help="Refuse all changes.")
+@click.option("--audit-log", metavar="FILE", help="Write down all changes, and all that was refused.")
+@click.option(
+    "--audit-log-size", type=click.IntRange(1000), metavar="BYTES", help="Begin a new audit log when it gets larger."
+)
+@click.option("--user", metavar="NAME", help="Started as root: go on as this user, when the ports are open.")
 def serve(
     host: str | None,
     port: int | None,
@@ -62,6 +79,13 @@ def serve(
     tls_require_client_cert: bool,
     tls_port: int | None,
     key: str | None,
+    keys_file: str | None,
+    unsigned_pyro5: bool,
+    permissions_file: str | None,
+    read_only: bool,
+    audit_log: str | None,
+    audit_log_size: int | None,
+    user: str | None,
 ) -> None:
     """Run a name server for Pyro4 and Pyro5 programs until it is interrupted or terminated.
 
@@ -70,30 +94,54 @@ def serve(
     \b
     Examples:
       pyronym serve -s sql:names.sqlite
-      pyronym serve -n 0.0.0.0 -p 9090
+      pyronym serve -n 0.0.0.0 -p 9090 --keys keys.toml
       pyronym serve --tls-cert server.pem --tls-key server.key
     """
     log_as_environment_says()
     key = hmac_key(key)
+    if key is not None and keys_file:
+        raise click.UsageError("don't use --keys together with -k or PYRO_HMAC_KEY (put that key into the file)")
+    if audit_log_size and not audit_log:
+        raise click.UsageError("--audit-log-size is of no use without --audit-log")
     settings = _with_tls(config.settings, tls_cert, tls_key, tls_ca, tls_require_client_cert)
+    settings = replace(settings, unsigned_pyro5=unsigned_pyro5 or settings.unsigned_pyro5)
     if unixsocket and (tls_cert or tls_port is not None):
         raise click.UsageError("a Unix socket speaks no TLS (give either --unixsocket, or --tls-cert and a port)")
     _raise_open_file_limit()
+    access = Access(keys_file, permissions_file, read_only)
+    account = User(user)
+    with account.lent():
+        loaded = access.load()
+        audit = AuditLog(audit_log, audit_log_size or 0) if audit_log else None
+        opened = storage_by_name(storage)
     loop = fastest_loop()
     log.info("serving on %s", "uvloop" if HAS_UVLOOP else "asyncio (uvloop is not installed)")
+    # As root, if it is he who started this: the key of the certificate may be a file that nobody else can read.
     daemon = NameServerDaemon(
-        host, port, unixsocket, nathost, natport, storage, tls_port=tls_port, settings=settings, loop=loop
+        host, port, unixsocket, nathost, natport, opened, tls_port=tls_port, settings=settings, loop=loop
     )
     # Threads that read large calls or list many names let go of the interpreter so often. The loop takes it once for
     # each packet: with 5 ms, as usual, eight clients that sent 8 MB each kept others waiting for 1.4 s.
     sys.setswitchinterval(SWITCH_SECONDS)
     # What was loaded stays. To look through 500,000 names for garbage stopped everything for 0.2 s; now 0.03.
     gc.freeze()
+    daemon.audit = audit
+    loaded.give_to(daemon)
     uri, daemon, responder = with_responder(daemon, not nobc, bchost, bcport, key)
+    if unixsocket:
+        account.own(unixsocket)
+    account.become()
     # Said to the system in so many words: a job in the background of a script is started with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: daemon.request_stop())
-    serve_until_stopped(uri, daemon, responder, enable_broadcast=not nobc, has_key=key is not None)
+    if keys_file or permissions_file or audit_log:  # a log is rotated: those who do that send SIGHUP
+        signal.signal(signal.SIGHUP, lambda *_: daemon.post(access.reload, daemon))
+    has_key = key is not None or loaded.keys is not None
+    try:
+        serve_until_stopped(uri, daemon, responder, enable_broadcast=not nobc, has_key=has_key)
+    finally:
+        if audit is not None:
+            audit.close()
 
 
 def _with_tls(

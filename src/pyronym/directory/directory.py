@@ -183,7 +183,7 @@ class Directory:
         elif len(name) > self.longest:
             self.longest = len(name)
         if name is not record.name or tags is not record.metadata:
-            record = Record(name, record.uri, tags)
+            record = Record(name, record.uri, tags, record.owner)
         self._records[name] = record
         for tag in tags:
             tagged = self._by_tag.get(tag)

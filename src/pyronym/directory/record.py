@@ -15,6 +15,8 @@ class Record(NamedTuple):
     uri: str
     metadata: frozenset[str] = frozenset()
     """Free texts, called tags, that the record can be found by."""
+    owner: str | None = None
+    """Who registered it, if the name server keeps others from changing it."""
 
 
 class _NameAndRecord(NamedTuple):

@@ -29,6 +29,10 @@ class Peer:
     tls_subject: str | None = None
     """Whom the peer's TLS certificate names, as in ``CN=alice,O=Lab`` (see `pyronym.tls.subject_of`); it was checked
     against the CAs of the settings. None: it showed no certificate, or was not asked for one."""
+    key_name: str | None = None
+    """The name of the HMAC key that the peer signs with, where a server has several."""
+    unix_user: str | None = None
+    """The name of the user whose process is at the other end of a Unix socket."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,11 @@ as large as what is here, like the list of a million names."""
 
 
 class Replies:
-    """Makes the server's messages of one connection, as bytes."""
+    """Makes the server's messages of one connection, as bytes. Those to Pyro4 clients are signed with `hmac_key`."""
 
     def __init__(self, settings: Settings, hmac_key: bytes | None) -> None:
         self._settings = settings
-        self._hmac_key = hmac_key
+        self.hmac_key = hmac_key
 
     def accepted_serializer(self, request: Message) -> Serializer:
         """The serializer that `request` is written in. SerializeError if it is unknown or not accepted here."""
@@ -95,7 +95,7 @@ class Replies:
         return encode(
             message,
             limit=LARGEST_REPLY,
-            hmac_key=self._hmac_key if message.protocol == PYRO4 else None,
+            hmac_key=self.hmac_key if message.protocol == PYRO4 else None,
             compress=self._settings.compression,
         )
 

@@ -21,6 +21,7 @@ from pyronym.rpc.hosting import Address, Host, Peer, StraightRoad
 from pyronym.rpc.replies import NO_FLAGS, Replies
 from pyronym.settings import Settings
 from pyronym.wire.codec import Decoder
+from pyronym.wire.keys import KeyRing
 from pyronym.wire.message import PYRO4, Flag, Message, MessageType
 
 log = logging.getLogger(__name__)
@@ -38,20 +39,26 @@ class ServerSession:
     """One client's connection to a daemon.
 
     `local` and `remote` are the addresses of its socket. Not thread-safe: one thread feeds and drains it; only a
-    `Call` that it gave out may be run elsewhere meanwhile.
+    `Call` that it gave out may be run elsewhere meanwhile. With a KeyRing as `hmac_key` the key that the client's first
+    message is signed with is that of the connection; before that is known, nothing is signed.
     """
 
     def __init__(
-        self, host: Host, settings: Settings, *, hmac_key: bytes | None = None, local: Address, remote: Address
+        self,
+        host: Host,
+        settings: Settings,
+        *,
+        hmac_key: bytes | KeyRing | None = None,
+        local: Address,
+        remote: Address,
     ) -> None:
         self._host = host
         self._settings = settings
-        self._replies = Replies(settings, hmac_key)
-        self._decoder = Decoder(limit=settings.message_limit, hmac_key=hmac_key)
+        self._replies = Replies(settings, None if isinstance(hmac_key, KeyRing) else hmac_key)
+        self._decoder = Decoder(limit=settings.message_limit, hmac_key=hmac_key, unsigned_pyro5=settings.unsigned_pyro5)
         self._out: list[bytes] = []
         self._state = State.CONNECTING
         self._current: Call | None = None
-        self._hmac_key = hmac_key
         self._straight: StraightRoad | None = None
         self._begun: BegunCall | None = None
         self._refusal: str | None = None
@@ -111,6 +118,9 @@ class ServerSession:
                 message = self._decoder.next_message()
                 if message is None:
                     return None
+                if self._state is State.CONNECTING and self._decoder.key is not None:
+                    self.peer.key_name = self._decoder.key.name
+                    self._replies.hmac_key = self._decoder.key.secret
                 call = self._handle(message)
             except PyroError as problem:
                 self._break_off(problem)
@@ -190,7 +200,7 @@ class ServerSession:
         hosted = self._host.get(object_id) if isinstance(object_id, str) else None
         if hosted is None:
             raise DaemonError("unknown object")
-        self._straight = hosted.straight_road(self.peer, self._hmac_key)
+        self._straight = hosted.straight_road(self.peer, self._replies.hmac_key)
         collect: Callable[[frozenset[str]], object] = sorted if message.protocol == PYRO4 else set
         methods, oneway, attributes = hosted.members(message.protocol)
         meta = {"methods": collect(methods), "oneway": collect(oneway), "attrs": collect(attributes)}

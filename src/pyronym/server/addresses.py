@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pwd
 import socket
+import struct
+from functools import lru_cache
+from typing import Any
 
 from pyronym.rpc.hosting import Address
 
@@ -39,3 +43,23 @@ def address_towards(host: str) -> str:
         probe.connect((host, 9))  # sends nothing; the port does not matter, only 0 is refused
         name: str = probe.getsockname()[0]
         return name
+
+
+def unix_user(sock: Any) -> str | None:
+    """The name of the user whose process is at the other end of a Unix socket, or his number if he has no name.
+
+    None for other sockets, and on systems that do not say it. `sock`: a socket, or what uvloop shows as one.
+    """
+    if sock.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
+        return None
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, user, _ = struct.unpack("3i", credentials)
+    return _user_name(user)
+
+
+@lru_cache(maxsize=1024)  # to ask where the users are kept can take long
+def _user_name(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)

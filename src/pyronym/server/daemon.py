@@ -29,6 +29,7 @@ from pyronym.server.workers import Workers
 from pyronym.settings import Settings, config
 from pyronym.tls import ServerCertificates
 from pyronym.uri import DAEMON_NAME, URI
+from pyronym.wire.keys import KeyRing
 
 GOODBYE_SECONDS: Final = 1.0
 """How long a daemon that closes waits for the calls that are still running."""
@@ -96,6 +97,8 @@ class Daemon:
         if natport is not None and not nathost:
             raise ValueError("must provide natport with nathost")
         self._pyroHmacKey = hmac_key
+        self.keys: KeyRing | None = None
+        """Several HMAC keys instead of one. Changing them changes nothing for open connections."""
         self._objects = Objects(self, settings)
         self._objects.add(DAEMON_NAME, DaemonObject(self, Peer(0, None, None)), HostedDaemon(self))
         self._workers = Workers(settings.threadpool_size)
@@ -154,7 +157,8 @@ class Daemon:
         return name[0], name[1]
 
     def _new_session(self, local: Address, remote: Address) -> ServerSession:
-        return ServerSession(self._objects, self._settings, hmac_key=self._hmac_key, local=local, remote=remote)
+        key = self._hmac_key if self.keys is None else self.keys
+        return ServerSession(self._objects, self._settings, hmac_key=key, local=local, remote=remote)
 
     @property
     def _pyroHmacKey(self) -> bytes | None:
@@ -278,6 +282,11 @@ class Daemon:
     def combine(self, daemon: Combinable) -> None:
         """Serve another daemon, or a broadcast responder, along with this one, until that is closed."""
         self._loop.post(daemon.attach, self._loop)
+
+    def post(self, function: Callable[..., object], *args: object) -> None:
+        """Have whoever serves this daemon call `function`. Never waits; also for signal handlers."""
+        self._loop.post(function, *args)
+        self._loop.wake()  # a signal may arrive while the loop waits
 
     def request_stop(self) -> None:
         """End `requestLoop`, or the next one as it starts. Never waits; also for signal handlers."""

@@ -6,16 +6,20 @@ import logging
 import socket
 import sys
 from dataclasses import replace
-from typing import TextIO
+from ipaddress import ip_address
+from typing import Final, TextIO
 
-from pyronym.server.addresses import location
+from pyronym.server.addresses import location, unmapped
 from pyronym.server.broadcast import BroadcastServer
 from pyronym.server.daemon import Daemon
 from pyronym.server.loop import LoopBase
+from pyronym.service.guard import Audit
 from pyronym.service.hosted import HostedNameServer
 from pyronym.service.local import NameServer
 from pyronym.service.own_record import OWN_TAGS
+from pyronym.service.permissions import Permissions
 from pyronym.settings import Settings, config
+from pyronym.storage.base import Storage
 from pyronym.storage.choose import storage_by_name
 from pyronym.tls import ServerCertificates
 from pyronym.uri import NAMESERVER_NAME, URI
@@ -23,15 +27,25 @@ from pyronym.uri import NAMESERVER_NAME, URI
 log = logging.getLogger(__name__)
 
 
+EXPOSED: Final = (
+    "listening on %s without TLS or HMAC keys: whoever can reach this address can read and change all names; "
+    "switch TLS on (--tls-cert FILE) or set keys (--keys FILE), see docs/security.md, or listen on localhost or a Unix "
+    "socket"
+)
+
+
 class NameServerDaemon(Daemon):
     """A daemon that contains a name server, `nameserver`, and serves Pyro4 and Pyro5 clients from it.
 
-    Arguments that are None come from the settings; `storage` is ``memory``, ``sql:FILE`` or ``dbm:FILE``. Raises
-    ValueError for other storages and for TLS files that cannot be used, StorageError if the storage cannot be used,
-    OSError if the address cannot be.
+    Arguments that are None come from the settings; `storage` is ``memory``, ``sql:FILE`` or ``dbm:FILE``, or one that
+    is open already; in any case it is closed with the daemon. Raises ValueError for other storages and for TLS files
+    that cannot be used, StorageError if the storage cannot be used, OSError if the address cannot be.
 
     Where the settings have SSL on, the port speaks TLS. With a `tls_port` that one does, while `port` is plain: for the
     time of moving over. Each client is told the address of the name server at the port that it came in on.
+
+    `keys` (HMAC keys by name), `permissions` (what clients may do) and `audit` (told of what they do) can be changed at
+    any time; each counts for clients that connect from then on.
     """
 
     def __init__(
@@ -41,21 +55,23 @@ class NameServerDaemon(Daemon):
         unixsocket: str | None = None,
         nathost: str | None = None,
         natport: int | None = None,
-        storage: str | None = None,
+        storage: str | Storage | None = None,
         *,
         tls_port: int | None = None,
         settings: Settings | None = None,
         loop: LoopBase | None = None,
     ) -> None:
         settings = settings or config.settings
+        if isinstance(storage, str | None):
+            storage = storage_by_name(storage)
+        self.nameserver = NameServer(storage, settings=settings)
         certificates = None
-        if tls_port is not None:
-            if unixsocket:
-                raise ValueError("cannot use tls_port together with unixsocket")
-            certificates = ServerCertificates(settings)
-            settings = replace(settings, ssl=False)
-        self.nameserver = NameServer(storage_by_name(storage), settings=settings)
         try:
+            if tls_port is not None:
+                if unixsocket:
+                    raise ValueError("cannot use tls_port together with unixsocket")
+                certificates = ServerCertificates(settings)
+                settings = replace(settings, ssl=False)
             super().__init__(
                 host,
                 settings.ns_port if port is None else port,
@@ -79,13 +95,39 @@ class NameServerDaemon(Daemon):
                 self.tlsLocationStr = location(nathost or settings.nathost or host or bound_host, bound_port)
                 other_uris[bound_port] = URI(f"PYRO:{NAMESERVER_NAME}@{self.tlsLocationStr}")
             existing = self.nameserver.count()
-            hosted = HostedNameServer(self.nameserver.service, settings, other_uris)
-            self._host_object(NAMESERVER_NAME, self.nameserver, hosted)
+            self._hosted = HostedNameServer(self.nameserver.service, settings, other_uris)
+            self._host_object(NAMESERVER_NAME, self.nameserver, self._hosted)
             self.nameserver.adopt(self.uriFor(NAMESERVER_NAME), OWN_TAGS)
         except BaseException:
             self.close()
             raise
         log.info("name server created on %s, %d records in the storage", self.locationStr, existing)
+
+    @property
+    def permissions(self) -> Permissions | None:
+        """What clients may do; None: everything."""
+        return self._hosted.permissions
+
+    @permissions.setter
+    def permissions(self, permissions: Permissions | None) -> None:
+        self._hosted.permissions = permissions
+
+    @property
+    def audit(self) -> Audit | None:
+        """Takes the lines of the audit log."""
+        return self._hosted.audit
+
+    @audit.setter
+    def audit(self, audit: Audit | None) -> None:
+        self._hosted.audit = audit
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether HMAC keys or TLS stand between the network and the server, or only this machine can reach it."""
+        name = self.sock.getsockname()
+        if not isinstance(name, tuple) or ip_address(unmapped(name[0])).is_loopback:
+            return True
+        return bool(self._settings.ssl or self._pyroHmacKey or self.keys)
 
     def _release(self) -> None:
         self.nameserver.close()
@@ -175,6 +217,8 @@ def serve(
         existing = daemon.nameserver.count()
         if existing > 1:  # the name server's own record does not count
             print(f"Persistent store contains {existing} existing registrations.", file=out)
+        if not daemon.is_protected:
+            log.warning(EXPOSED, _bound_to(daemon))
         print(f"NS running on {daemon.locationStr} ({_bound_to(daemon)})", file=out)
         tls_only = daemon._settings.ssl and daemon.sock.family != socket.AF_UNIX
         if tls_only:

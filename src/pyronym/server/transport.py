@@ -21,7 +21,7 @@ from pyronym.errors import PyroError
 from pyronym.rpc.call import IN_WORKER, Call
 from pyronym.rpc.hosting import Address, Deferred, Peer
 from pyronym.rpc.session import ServerSession
-from pyronym.server.addresses import plain_address
+from pyronym.server.addresses import plain_address, unix_user
 from pyronym.server.limits import Admission, Offences, Patience, Phase
 from pyronym.server.loop import LoopBase
 from pyronym.server.workers import Workers
@@ -223,6 +223,7 @@ class Connection(asyncio.Protocol):
         self.address = remote[0] if isinstance(remote, tuple) else None
         self._session = self._clients.new_session(plain_address(local), remote)
         self._session.peer.tls_subject = subject_of(transport.get_extra_info("peercert"))
+        self._session.peer.unix_user = unix_user(transport.get_extra_info("socket"))
         if hasattr(transport, "max_size"):
             transport.max_size = READ_SIZE
         refusal = self._clients.add(self)

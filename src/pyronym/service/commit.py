@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from pyronym.directory.directory import Staged
 from pyronym.directory.record import Change
-from pyronym.errors import NamingError
+from pyronym.errors import StorageError
 
 T = TypeVar("T")
 
@@ -24,7 +24,18 @@ class Commit(Generic[T]):
     microseconds of the 24 that a durable registration cost with it.
     """
 
-    __slots__ = ("_callbacks", "_done", "_lock", "_settled", "_value", "builds_on", "changes", "error", "staged")
+    __slots__ = (
+        "_callbacks",
+        "_done",
+        "_lock",
+        "_settled",
+        "_value",
+        "builds_on",
+        "changes",
+        "error",
+        "note",
+        "staged",
+    )
 
     staged: Staged
 
@@ -34,7 +45,9 @@ class Commit(Generic[T]):
         self.changes = changes
         self.builds_on = builds_on
         """The name whose earlier change must succeed for this one to make sense."""
-        self.error: NamingError | None = None
+        self.error: StorageError | None = None
+        self.note: Callable[[StorageError | None], None] | None = None
+        """Called with `error` when the result is there, before anybody else is told."""
         self._value = value
         self._lock = lock  # to take it by way of the condition costs 0.3 microseconds more
         self._settled = settled

@@ -8,7 +8,9 @@ from types import MappingProxyType
 from pyronym.rpc.exposed import Members, exposed_members
 from pyronym.rpc.hosting import Hosted, Peer, StraightRoad
 from pyronym.service import pyro4, pyro5, requests
+from pyronym.service.guard import Audit, Guard
 from pyronym.service.nameservice import NameService
+from pyronym.service.permissions import OPEN, Client, Permissions
 from pyronym.service.straight_road import Requests, straight_road
 from pyronym.settings import Settings
 from pyronym.uri import URI
@@ -24,6 +26,10 @@ class HostedNameServer(Hosted):
     inline = True
 
     def __init__(self, service: NameService, settings: Settings, other_uris: Mapping[int, URI] = MappingProxyType({})):
+        self.permissions: Permissions | None = None
+        """What clients may do; None: everything. A client gets what is set when it connects."""
+        self.audit: Audit | None = None
+        """Told of what clients change, and of what they were refused."""
         self._service = service
         self._other_uris = other_uris
         self._settings = settings
@@ -36,11 +42,26 @@ class HostedNameServer(Hosted):
     def bind(self, peer: Peer) -> requests.NameServer:
         """The name server for one client."""
         own_uri = self._other_uris.get(peer.local[1]) if isinstance(peer.local, tuple) else None
-        return _dialect(peer.protocol)(self._service, peer.local, own_uri, self._settings)
+        service = self._guard(peer) or self._service
+        return _dialect(peer.protocol)(service, peer.local, own_uri, self._settings)
 
     def straight_road(self, peer: Peer, hmac_key: bytes | None) -> StraightRoad | None:
         """The straight road for one client."""
-        return straight_road(self._requests[peer.protocol], peer.protocol, self._settings, hmac_key)
+        requests, guard = self._requests[peer.protocol], self._guard(peer)
+        if guard is not None:
+            requests = requests.on_behalf_of(guard)
+        return straight_road(requests, peer.protocol, self._settings, hmac_key)
+
+    def _guard(self, peer: Peer) -> Guard | None:
+        """What stands between this client and the service; None: nothing."""
+        if self.permissions is None and self.audit is None:
+            return None
+        host, address = None, "unix socket"
+        if isinstance(peer.remote, tuple):
+            host, port = peer.remote
+            address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        client = Client(peer.tls_subject, peer.key_name, peer.unix_user, host)
+        return Guard(self._service, (self.permissions or OPEN).grant(client), address, self.audit)
 
 
 def _dialect(protocol: int) -> type[requests.NameServer]:

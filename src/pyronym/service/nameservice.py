@@ -21,6 +21,7 @@ from pyronym.directory.directory import Directory
 from pyronym.directory.record import Change, Record
 from pyronym.errors import NameTakenError, StorageError, UnknownNameError
 from pyronym.service.commit import Commit, call_all_back
+from pyronym.service.permissions import REMOVE, RENEW, Grant
 from pyronym.service.regexes import Searches, name_pattern
 from pyronym.storage.base import Storage
 from pyronym.storage.committer import Committer
@@ -32,6 +33,9 @@ Outcome: TypeAlias = T | Commit[T]
 """A value, or the commit that gives it where the change has to reach a disk first."""
 
 Function: TypeAlias = Callable[[], None]
+
+Note: TypeAlias = Callable[[Sequence[Change], StorageError | None], None]
+"""Told of changes when they are durable, or have failed, in the order of the changes. Must not wait for anything."""
 
 
 class NameService:
@@ -115,36 +119,62 @@ class NameService:
         self._owned = True
         return outcome
 
-    def register(self, name: str, uri: str, tags: frozenset[str], *, safe: bool = False) -> Outcome[None]:
+    # Changes on behalf of a client are made if its `grant` allows them, otherwise they raise SecurityError.
+
+    def register(
+        self,
+        name: str,
+        uri: str,
+        tags: frozenset[str],
+        *,
+        safe: bool = False,
+        grant: Grant | None = None,
+        note: Note | None = None,
+    ) -> Outcome[None]:
         """Put a record in place of what is there under its name; with `safe`, NameTakenError if anything is."""
         with self._lock:
             if self._owned and name == NAMESERVER_NAME:
                 raise NameTakenError(name)
+            owner = builds_on = None
+            if grant is not None:
+                existing = self._directory.upcoming(name)
+                grant.check_register(name, existing)
+                owner = grant.owner
+                # It may be allowed only because of a change that is still on its way, such as a removal.
+                builds_on = name if existing is not self._directory.get(name) else None
             if safe and self._directory.upcoming(name) is not None:
                 raise NameTakenError(name)
-            record = Record(name, uri, self._directory.shared_tags(tags))
-            return self._write([Change(name, record)], None)
+            record = Record(name, uri, self._directory.shared_tags(tags), owner)
+            return self._write([Change(name, record)], None, builds_on, note)
 
-    def set_metadata(self, name: str, tags: frozenset[str]) -> Outcome[None]:
+    def set_metadata(
+        self, name: str, tags: frozenset[str], *, grant: Grant | None = None, note: Note | None = None
+    ) -> Outcome[None]:
         """Replace the tags of a record. UnknownNameError if there is none."""
         with self._lock:
             record = self._directory.upcoming(name)
+            if grant is not None:
+                grant.check_change(RENEW, name, record)
             if record is None:
                 raise UnknownNameError(name)
             # The URI may come from a change that is still on its way: this one must not outlive it.
             builds_on = name if record is not self._directory.get(name) else None
-            record = Record(name, record.uri, self._directory.shared_tags(tags))
-            return self._write([Change(name, record)], None, builds_on)
+            record = Record(name, record.uri, self._directory.shared_tags(tags), record.owner)
+            return self._write([Change(name, record)], None, builds_on, note)
 
-    def remove(self, names: Iterable[str]) -> Outcome[int]:
+    def remove(self, names: Iterable[str], *, grant: Grant | None = None, note: Note | None = None) -> Outcome[int]:
         """Remove the records of these names, as far as there are any. Their number."""
         with self._lock:
-            changes = [
-                Change(name, None)
-                for name in dict.fromkeys(names)
-                if name != NAMESERVER_NAME and self._directory.upcoming(name) is not None
-            ]
-            return self._write(changes, len(changes))
+            changes = []
+            for name in dict.fromkeys(names):
+                if name == NAMESERVER_NAME:
+                    continue
+                record = self._directory.upcoming(name)
+                if grant is not None:
+                    grant.check_change(REMOVE, name, record)
+                if record is not None:
+                    changes.append(Change(name, None))
+            return self._write(changes, len(changes), note=note)
 
     def remove_prefix(self, prefix: str) -> Outcome[int]:
         """Remove the records whose names start with exactly `prefix`. Their number."""
@@ -163,19 +193,32 @@ class NameService:
         """The records of names that were there a moment ago, as far as they still are."""
         return filter(None, map(self._directory.get, names))
 
-    def _write(self, changes: list[Change], value: T, builds_on: str | None = None) -> Outcome[T]:
+    def _write(
+        self, changes: list[Change], value: T, builds_on: str | None = None, note: Note | None = None
+    ) -> Outcome[T]:
         """Send changes on their way and stage them. The caller holds the lock, so that both happen in one order."""
         if not changes:
             return value
         if self._immediate:
-            self._committer.commit_now(changes)
-            self._directory.make(changes)
+            self._make_now(changes, note)
             return value
         commit = Commit(changes, value, builds_on, self._lock, self._settled)
+        commit.note = note and partial(note, changes)
         self._committer.submit(commit)  # it may refuse; it is not told to have finished before this thread lets go
         commit.staged = self._directory.stage(changes)
         self._in_flight.append(commit)
         return commit
+
+    def _make_now(self, changes: list[Change], note: Note | None) -> None:
+        try:
+            self._committer.commit_now(changes)
+        except StorageError as problem:
+            if note is not None:
+                note(changes, problem)
+            raise
+        self._directory.make(changes)
+        if note is not None:
+            note(changes, None)
 
     def _settle(self, commits: Sequence[Commit[Any]], error: StorageError | None) -> None:
         """Called by the committer when these changes are durable, or have failed: here the directory follows."""
@@ -190,6 +233,8 @@ class NameService:
                 else:
                     self._directory.abandon(commit.staged)
                     self._fail_dependents(commit)
+                if commit.note is not None:
+                    commit.note(commit.error)
                 if commit.finish():
                     expected.append(commit)
             self._settled.notify_all()

@@ -25,6 +25,7 @@ from pyronym.service.arguments import (
     checked_uri,
     storable,
 )
+from pyronym.service.guard import Guard
 from pyronym.service.nameservice import NameService, Outcome
 from pyronym.service.own_record import seen_by
 from pyronym.settings import Settings, config
@@ -53,7 +54,7 @@ class NameServer:
 
     def __init__(
         self,
-        service: NameService,
+        service: NameService | Guard,
         local: Address = None,
         own_uri: URI | None = None,
         settings: Settings | None = None,

@@ -10,13 +10,17 @@ the wire is remembered. Whatever is not recognised takes the general road, which
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from copy import copy
 from typing import Final
 
-from pyronym.errors import NamingError
+from pyronym.directory.record import Record
+from pyronym.errors import NamingError, SecurityError
 from pyronym.rpc.hosting import StraightRoad
 from pyronym.serializers.registry import Serializer, serializer_by_name, serializer_id
 from pyronym.service.commit import Commit
-from pyronym.service.nameservice import NameService
+from pyronym.service.guard import Guard
+from pyronym.service.nameservice import NameService, Outcome
 from pyronym.settings import Settings
 from pyronym.uri import NAMESERVER_NAME, URI
 from pyronym.wire.message import PYRO4
@@ -88,14 +92,21 @@ class Requests:
     """Answers requests from their payload, in all serializers of one protocol that have a pattern."""
 
     def __init__(self, service: NameService, protocol: int, settings: Settings) -> None:
-        self._get = service.get
-        self._register = service.register
+        self._get: Callable[[str], Record | None] = service.get
+        self._register: Callable[..., Outcome[None]] = service.register
         self.squeeze = Squeeze(protocol, active=settings.compression)
         self._forms = {
             serializer_id(protocol, name): _Form(pattern, serializer_by_name(protocol, name), protocol)
             for name, pattern in _PATTERNS.items()
             if name in settings.serializers_accepted
         }
+
+    def on_behalf_of(self, guard: Guard) -> Requests:
+        """The same for one client, with what is remembered in common."""
+        requests = copy(self)
+        requests._get = guard.straight_get
+        requests._register = guard.straight_register
+        return requests
 
     def find(self, serializer_id: int, payload: bytes, batch: int) -> bytes | Pending | None:
         """The payload of the answer; None where the general road has to find it."""
@@ -135,7 +146,7 @@ class Requests:
         text = uri or b"PYRO:%s@%s:%s" % (object_id, host, port)
         try:
             outcome = self._register(name.decode("ascii"), text.decode("ascii"), _NO_TAGS, safe=safe is not None)
-        except NamingError:  # nothing has changed: the general road will meet the same, and tell it
+        except (NamingError, SecurityError):  # nothing has changed: the general road will meet the same, and tell it
             return None
         return Pending(outcome, _NONE) if isinstance(outcome, Commit) else _NONE
 

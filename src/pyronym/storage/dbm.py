@@ -6,8 +6,9 @@ stays one that holds exactly that, in an order of its own. Two files beside it h
 ``FILE.journal``
     changes that are not in the dbm yet. A commit is one line in it, see `pyronym.storage.journal`.
 ``FILE.tags``
-    the records that have metadata, in the form of a journal. The metadata counts only as long as the dbm has the same
-    URI for the name: when a stock Pyro4 removed the name or gave it another URI, it belongs to something that is gone.
+    the records that have metadata or an owner, in the form of a journal. Both count only as long as the dbm has the
+    same URI for the name: when a stock Pyro4 removed the name or gave it another URI, they belong to something that is
+    gone.
 
 Now and then, and on closing, all is written afresh. A dbm may be several files, and no two files can be replaced in one
 step, so they are first completed in the folder ``FILE.writing``, which is then renamed to ``FILE.new``. From this
@@ -193,7 +194,9 @@ class DbmStore:
         base = os.path.join(writing, self._name)
         self._write_dbm(base, records)
         with open(base + ".tags", "wb") as file:
-            file.writelines(encode_line([Change(record.name, record)]) for record in records if record.metadata)
+            file.writelines(
+                encode_line([Change(record.name, record)]) for record in records if record.metadata or record.owner
+            )
         mode = self._mode()
         for entry in os.scandir(writing):
             os.chmod(entry.path, mode)

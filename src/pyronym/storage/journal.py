@@ -2,7 +2,8 @@ r"""A file of changes, one line for each commit::
 
     <crc32 of the rest, 8 hex digits> <JSON list of changes>\n
 
-A change is ``[name]`` for a delete and ``[name, uri, [tag, ...]]`` for a put. A line that is broken at the very end
+A change is ``[name]`` for a delete and ``[name, uri, [tag, ...]]`` for a put, with the owner as a fourth item if the
+record has one. A line that is broken at the very end
 was being written when the power failed: nobody was told that it is durable, and it is ignored. A broken line anywhere
 else is damage.
 """
@@ -87,12 +88,17 @@ class Journal:
 
 def encode_line(changes: Iterable[Change]) -> bytes:
     """One line of a journal. Raises UnicodeEncodeError for text that has no UTF-8 form."""
-    items = [
-        [change.name] if change.record is None else [change.name, change.record.uri, sorted(change.record.metadata)]
-        for change in changes
-    ]
+    items = list(map(_item, changes))
     text = json.dumps(items, ensure_ascii=False, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _item(change: Change) -> list[object]:
+    record = change.record
+    if record is None:
+        return [change.name]
+    owner = [] if record.owner is None else [record.owner]
+    return [change.name, record.uri, sorted(record.metadata), *owner]
 
 
 def decode_line(line: bytes) -> list[Change]:
@@ -102,7 +108,7 @@ def decode_line(line: bytes) -> list[Change]:
         raise ValueError("the checksum is wrong")
     changes = []
     for name, *put in json.loads(text):
-        record = Record(name, put[0], frozenset(put[1])) if put else None
+        record = Record(name, put[0], frozenset(put[1]), *put[2:3]) if put else None
         changes.append(Change(name, record))
     return changes
 

@@ -36,6 +36,8 @@ def salvage_sqlite(path: str, *, with_wal: bool = True) -> Salvaged:
     tags: dict[int, tuple[int, str]] = {}  # rowid: (id of the name, tag)
     names_in_index: set[str] = set()
     tags_in_index: dict[int, int] = {}  # rowid: id of the name
+    owners: dict[tuple[str, str], str] = {}  # (name, URI): owner
+    owned_in_index: set[str] = set()
     damaged: set[int] = set()
 
     def take(rows: list[Row], *, stray: bool) -> None:
@@ -45,6 +47,8 @@ def salvage_sqlite(path: str, *, with_wal: bool = True) -> Salvaged:
                     names.setdefault(rowid, (name, uri))
                 case [int(number), str(tag)]:
                     tags.setdefault(rowid, (number, tag))
+                case [str(name), str(uri), str(owner)] if not stray or uri.startswith("PYRO"):
+                    owners.setdefault((name, uri), owner)
 
     def take_index(rows: list[Row]) -> None:
         for _, values in rows:
@@ -65,6 +69,12 @@ def salvage_sqlite(path: str, *, with_wal: bool = True) -> Salvaged:
         if found is not None and table in ("pyro_names", "pyro_metadata"):
             damaged.update(found.damaged)
             take(found.rows, stray=False) if kind == "table" else take_index(found.rows)
+        elif found is not None and table == "pyronym_owners":
+            damaged.update(found.damaged)
+            if kind == "table":
+                take(found.rows, stray=False)
+            else:
+                owned_in_index.update(str(values[0]) for _, values in found.rows if values)
     stray_pages = [number for number in range(1, pages.count + 1) if number not in pages.reached]
     for number in stray_pages:
         unreadable: list[int] = []
@@ -79,7 +89,7 @@ def salvage_sqlite(path: str, *, with_wal: bool = True) -> Salvaged:
         by_id.setdefault(number, set()).add(tag)
     records: dict[str, Record] = {}
     for number, (name, uri) in sorted(names.items()):
-        records.setdefault(name, Record(name, uri, frozenset(by_id.get(number, ()))))
+        records.setdefault(name, Record(name, uri, frozenset(by_id.get(number, ())), owners.get((name, uri))))
     salvaged = Salvaged(list(records.values()))
     if damaged:
         salvaged.losses.append(f"{len(damaged)} pages are damaged: {_some(sorted(damaged))}")
@@ -88,6 +98,8 @@ def salvage_sqlite(path: str, *, with_wal: bool = True) -> Salvaged:
     without = {names[number][0] for rowid, number in tags_in_index.items() if rowid not in tags and number in names}
     if without:
         salvaged.losses.append(f"{len(without)} names have lost tags: {_some(sorted(without))}")
+    if without_owner := owned_in_index & records.keys() - {name for name, _ in owners}:
+        salvaged.losses.append(f"{len(without_owner)} names have lost their owners: {_some(sorted(without_owner))}")
     if stray_pages and not pages.has_header:
         salvaged.losses.append("the first page is damaged, so names that had been removed may be among those")
     return salvaged
@@ -113,7 +125,7 @@ def salvage_dbm(path: str) -> Salvaged:
             records[change.name] = change.record
     if lost := tagged.keys() - records.keys() - removed:
         salvaged.losses.append(
-            f"{len(lost)} names with tags are in no dbm file, removed or lost: {_some(sorted(lost))}"
+            f"{len(lost)} names with tags or owners are in no dbm file, removed or lost: {_some(sorted(lost))}"
         )
     salvaged.records = list(records.values())
     return salvaged

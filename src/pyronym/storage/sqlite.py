@@ -8,6 +8,13 @@ The schema is stock Pyro4's::
 We add an index on ``pyro_metadata(object)``, which stock Pyro4 uses without knowing. Old versions of Pyro4 had only
 ``pyro_names(name, uri)``; such a file is brought up to date when it is opened.
 
+Owners of records are in a table of our own, which is made for the first of them::
+
+    pyronym_owners(name nvarchar PRIMARY KEY, uri nvarchar NOT NULL, owner nvarchar NOT NULL)
+
+An owner counts only as long as the name has the same URI: when a stock Pyro4 removed the name or gave it another URI,
+it belongs to something that is gone.
+
 A server wants the file for itself: what another one writes it would never see. So it locks ``FILE.lock``, a file beside
 it, which others than servers do not look at. (A lock on the file itself would do harm: as soon as its descriptor is
 closed, the system drops SQLite's own locks with it.)
@@ -48,6 +55,12 @@ _SCHEMA = (
             FOREIGN KEY(object) REFERENCES pyro_names(id)
         )""",
 )
+_OWNERS = """CREATE TABLE IF NOT EXISTS pyronym_owners
+        (
+            name nvarchar PRIMARY KEY,
+            uri nvarchar NOT NULL,
+            owner nvarchar NOT NULL
+        )"""
 _INDEX = "CREATE INDEX IF NOT EXISTS pyro_metadata_object ON pyro_metadata(object)"
 
 # For so many rows as there are question marks in place of the braces.
@@ -56,6 +69,8 @@ _DELETE_NAMES = "DELETE FROM pyro_names WHERE name IN (VALUES {})"
 _PUT_NAMES = "INSERT INTO pyro_names(name, uri) VALUES {} ON CONFLICT(name) DO UPDATE SET uri = excluded.uri"
 _PUT_TAGS = """WITH given(name, metadata) AS (VALUES {})
     INSERT INTO pyro_metadata(object, metadata) SELECT id, metadata FROM given CROSS JOIN pyro_names USING (name)"""
+_DELETE_OWNERS = "DELETE FROM pyronym_owners WHERE name IN (VALUES {})"
+_PUT_OWNERS = "INSERT INTO pyronym_owners(name, uri, owner) VALUES {}"
 
 _MAX_ROWS = 256
 """Rows that one statement is given; SQLite takes 32766 values (999 before 3.32)."""
@@ -94,6 +109,7 @@ class SqliteStore:
             raise ValueError("the name of the sqlite file is empty; give a file name")
         self._remains = False
         self._lock = threading.Lock()
+        self._has_owners = False
         self._lock_path = os.path.realpath(self._path) + ".lock"
         # First the database: what is wrong with the path is told in its words.
         self._db: sqlite3.Connection | None = self._connect(busy_timeout)
@@ -107,7 +123,11 @@ class SqliteStore:
     def load(self) -> list[Record]:
         """All records in order of registration."""
         with self._using("cannot read") as db:
-            return _records(db)
+            records = _records(db)
+            if not self._has_owners:
+                return records
+            owners = {row[:2]: row[2] for row in db.execute("SELECT name, uri, owner FROM pyronym_owners")}
+        return [Record(name, uri, tags, owners.get((name, uri))) for name, uri, tags, _ in records]
 
     def get(self, name: str) -> Record | None:
         """The record of one name as it is in the file at this moment; other processes may have changed it."""
@@ -134,11 +154,18 @@ class SqliteStore:
         names = list({**deleted, **put})
         records = [text for record in put.values() for text in (record.name, record.uri)]
         tags = [text for record in put.values() for tag in record.metadata for text in (record.name, tag)]
+        owners = [text for name, uri, _, owner in put.values() if owner is not None for text in (name, uri, owner)]
         with self._writing() as db:
             _execute_in_bulk(db, _DELETE_TAGS, 1, names)
             _execute_in_bulk(db, _DELETE_NAMES, 1, list(deleted))
             _execute_in_bulk(db, _PUT_NAMES, 2, records)
             _execute_in_bulk(db, _PUT_TAGS, 2, tags)
+            if owners:
+                db.execute(_OWNERS)
+            if owners or self._has_owners:
+                _execute_in_bulk(db, _DELETE_OWNERS, 1, names)
+                _execute_in_bulk(db, _PUT_OWNERS, 3, owners)
+        self._has_owners = self._has_owners or bool(owners)
 
     def close(self) -> None:
         """Close the file. Unless another process has it open too, everything is then in this one file."""
@@ -208,6 +235,7 @@ class SqliteStore:
                 why = "its tables pyro_names and pyro_metadata are not those of a name server"
                 raise failure("cannot open", self._path, why, "give another file")
             db.execute(_INDEX)
+            self._has_owners = bool(_columns(db, "pyronym_owners"))
             db.execute("DELETE FROM pyro_names WHERE 0")  # fails if the file cannot be written to, else writes nothing
 
     @contextmanager
@@ -334,7 +362,7 @@ def _for_rows(statement: str, width: int, rows: int) -> str:
 def _records(db: sqlite3.Connection, where: str = "", parameters: tuple[str, ...] = ()) -> list[Record]:
     """The records that an SQL condition selects, in order of registration."""
     rows = db.execute(
-        f"SELECT name, uri, metadata FROM pyro_names LEFT JOIN pyro_metadata ON object = id {where} ORDER BY id",
+        f"SELECT name, uri, metadata FROM pyro_names LEFT JOIN pyro_metadata ON object = id {where} ORDER BY id",  # noqa: S608  # `where` is one of our own texts
         parameters,
     )
     records = []

@@ -73,9 +73,10 @@ def _wrong_contents(db: sqlite3.Connection) -> list[str]:
         return ["it has no table pyro_names, so it is none of a name server"]
     problems = []
     db.text_factory = bytes
-    for table, columns in (("pyro_names", "name, uri"), ("pyro_metadata", "metadata")):
+    texts = {"pyro_names": "name, uri", "pyro_metadata": "metadata", "pyronym_owners": "name, uri, owner"}
+    for table, columns in texts.items():
         if table in tables:
-            rows = db.execute(f"SELECT rowid, {columns} FROM {table}")
+            rows = db.execute(f"SELECT rowid, {columns} FROM {table}")  # noqa: S608  # our own texts
             problems += [f"row {row[0]} of {table} is not text in UTF-8" for row in rows if not _is_text(row[1:])]
     if "pyro_metadata" in tables:
         orphans = "SELECT count(*) FROM pyro_metadata WHERE object NOT IN (SELECT id FROM pyro_names)"

@@ -16,6 +16,7 @@ from pyronym.wire import pyro4, pyro5
 from pyronym.wire.compression import compress as compressed_or_none
 from pyronym.wire.compression import decompress
 from pyronym.wire.frame import FrameHeader, check_size
+from pyronym.wire.keys import Key, KeyRing
 from pyronym.wire.message import CORRELATION_SIZE, NO_ANNOTATIONS, PYRO4, PYRO5, Message, MessageType
 
 _TAG: Final = b"PYRO"
@@ -37,7 +38,8 @@ class _Format(Protocol):
     COMPRESS_FROM: int
     COMPRESS_LEVEL: int
 
-    def check_key(self, hmac_key: bytes) -> None: ...
+    def check_key(self, hmac_key: bytes | KeyRing) -> None: ...
+    def find_key(self, buffer: bytes, start: int, header: FrameHeader, data: bytes, keys: KeyRing) -> Key: ...
     def read_header(self, buffer: bytes | bytearray, start: int) -> FrameHeader: ...
     def read_annotations(
         self, buffer: bytes, start: int, header: FrameHeader, data: bytes, hmac_key: bytes | None
@@ -85,14 +87,20 @@ class Decoder:
 
     Call `feed` with what arrived, then `next_message` until it gives None. `limit` is in bytes, for annotations and
     data together, as they come and again after decompression. With an `hmac_key` every message must be signed with it;
-    without one (None or empty) none may be signed.
+    without one (None or empty) none may be signed. With a KeyRing the first message must be signed with one of its
+    keys, `key` from then on, and all others with the same. With `unsigned_pyro5` messages of Pyro5, which cannot be
+    signed, are taken all the same.
     """
 
-    def __init__(self, *, limit: int, hmac_key: bytes | None = None) -> None:
+    def __init__(self, *, limit: int, hmac_key: bytes | KeyRing | None = None, unsigned_pyro5: bool = False) -> None:
         self.protocol: int | None = None
         """What the peer speaks: PYRO4 or PYRO5, or None until the first six bytes have been read."""
+        self.key: Key | None = None
+        """The key of the ring that the first message was signed with."""
         self._limit = limit
-        self._hmac_key = hmac_key
+        self._hmac_key = None if isinstance(hmac_key, KeyRing) else hmac_key
+        self._keys = hmac_key if isinstance(hmac_key, KeyRing) else None
+        self._unsigned_pyro5 = unsigned_pyro5
         # What was fed is kept as it came as long as it is all there is, which saves two copies of most messages. Only
         # the beginning of a message whose rest comes later is copied, to a bytearray that grows until it is complete.
         self._buffer: bytes | bytearray = b""
@@ -155,6 +163,8 @@ class Decoder:
                     return None
                 self._format = wire
                 self.protocol = wire.PROTOCOL
+                if self._unsigned_pyro5 and wire.PROTOCOL == PYRO5:
+                    self._hmac_key = self._keys = None
             if len(buffer) - start < wire.HEADER_SIZE:
                 return None
             header = self._header = wire.read_header(buffer, start)
@@ -180,8 +190,9 @@ class Decoder:
             raise ProtocolError(f"invalid msg type {header.type} received (expected 1 to {len(_TYPES)})")
         if header.data_length < 0:
             raise ProtocolError(f"negative data length in the header: {header.data_length}")
-        if self._hmac_key:
-            wire.check_key(self._hmac_key)
+        expected = self._hmac_key or self._keys
+        if expected is not None:
+            wire.check_key(expected)
         check_size(header.annotations_length + header.data_length, self._limit)
 
     def _message(self, header: FrameHeader, buffer: bytes, start: int, wire: _Format) -> Message:
@@ -190,6 +201,9 @@ class Decoder:
         middle = start + annotations_length
         data = buffer[middle : middle + data_length]
         annotations: Mapping[str, bytes] = NO_ANNOTATIONS
+        if self._keys is not None and self.key is None:
+            self.key = wire.find_key(buffer, start, header, data, self._keys)
+            self._hmac_key = self.key.secret
         if annotations_length or self._hmac_key:
             annotations, correlation = wire.read_annotations(buffer, start, header, data, self._hmac_key)
         if compressed:

@@ -28,6 +28,7 @@ from typing import Final
 
 from pyronym.errors import ProtocolError, SecurityError
 from pyronym.wire.frame import COMPRESSED_BIT, FrameHeader, read_chunks, write_chunks
+from pyronym.wire.keys import Key, KeyRing
 from pyronym.wire.message import CORRELATION_SIZE, NO_ANNOTATIONS, PYRO4, Message
 
 PROTOCOL = PYRO4
@@ -49,8 +50,25 @@ _LONE_CORRELATION: Final = len(_CORRELATION_HEAD) + CORRELATION_SIZE
 """Bytes of annotations that are nothing but a correlation id."""
 
 
-def check_key(hmac_key: bytes) -> None:
+def check_key(hmac_key: bytes | KeyRing) -> None:
     """Any key will do: this protocol carries signatures."""
+
+
+def find_key(buffer: bytes, start: int, header: FrameHeader, data: bytes, keys: KeyRing) -> Key:
+    """The key that a message with `data` is signed with. Arguments as for `read_annotations`.
+
+    Raises SecurityError if it is none of `keys`, or there is no signature, ProtocolError for broken chunks.
+    """
+    chunks = read_chunks(buffer, start, header.annotations_length, _CHUNK_HEAD)
+    signature = chunks.pop(_SIGNATURE, None)
+    if signature is None:
+        raise SecurityError("hmac key config not symmetric: keys are set on this side, but the message is not signed")
+    key = keys.find(lambda secret: hmac.compare_digest(signature, _signature(secret, data, chunks)))
+    if key is None:
+        raise SecurityError(
+            "message hmac mismatch: the signature is not that of this message with any of the keys set on this side"
+        )
+    return key
 
 
 def read_header(buffer: bytes | bytearray, start: int) -> FrameHeader:

@@ -23,10 +23,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from struct import Struct
-from typing import Final
+from typing import Final, NoReturn
 
 from pyronym.errors import ProtocolError, SecurityError
 from pyronym.wire.frame import COMPRESSED_BIT, FrameHeader, read_chunks, write_chunks
+from pyronym.wire.keys import Key, KeyRing
 from pyronym.wire.message import CORRELATION_SIZE, PYRO5, Message
 
 PROTOCOL = PYRO5
@@ -46,11 +47,16 @@ _CORRELATION_BIT: Final = 64
 _NO_CORRELATION: Final = bytes(CORRELATION_SIZE)
 
 
-def check_key(hmac_key: bytes) -> None:
+def check_key(hmac_key: bytes | KeyRing) -> NoReturn:
     """Raise SecurityError: a key is set, and nothing in this protocol could prove that the peer has it too."""
     raise SecurityError(
         "hmac key config not symmetric: a key is set on this side, but protocol 502 (Pyro5) carries no signatures"
     )
+
+
+def find_key(buffer: bytes, start: int, header: FrameHeader, data: bytes, keys: KeyRing) -> Key:
+    """Raise SecurityError, as `check_key`."""
+    check_key(keys)
 
 
 def read_header(buffer: bytes | bytearray, start: int) -> FrameHeader:

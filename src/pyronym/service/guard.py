@@ -1,0 +1,150 @@
+"""The name service as one client may use it: what it may not do is refused, and what it changes is taken down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+from pyronym.directory.record import Change, Record
+from pyronym.errors import SecurityError, StorageError
+from pyronym.service.nameservice import NameService, Note, Outcome, waited_for
+from pyronym.service.permissions import READ, REMOVE, Grant
+
+T = TypeVar("T")
+
+Audit: TypeAlias = Callable[[dict[str, object]], object]
+"""Takes a line of the audit log. It must not wait for anything."""
+
+
+class Guard:
+    """Has the methods of `service` that clients need, for the client with this `grant`.
+
+    They raise SecurityError where the client may not do what it asks for. Searches show what it may read. `audit` is
+    told of all changes, and of all that was refused; `address` says where the client is.
+    """
+
+    def __init__(self, service: NameService, grant: Grant, address: str, audit: Audit | None) -> None:
+        self._service = service
+        self._grant = grant
+        self._address = address
+        self._audit = audit
+        self.count = service.count
+
+    # Reading
+
+    def __contains__(self, name: str) -> bool:
+        # Where the client may not know, it has to ask for the change itself, which is then refused.
+        return not self._grant.may(REMOVE, name) or name in self._service
+
+    def get(self, name: str) -> Record | None:
+        """As the service's."""
+        if not self._grant.reads_everything:
+            with self._denials("lookup", name=name):
+                self._grant.check_read(name)
+        return self._service.get(name)
+
+    def everything(self) -> list[Record]:
+        """As the service's."""
+        return self._visible(self._service.everything())
+
+    def with_prefix(self, prefix: str) -> list[Record]:
+        """As the service's."""
+        return self._visible(self._service.with_prefix(prefix))
+
+    def matching(self, regex: str, use: Callable[[Iterable[Record]], T]) -> T | Future[T]:
+        """As the service's."""
+        return self._service.matching(regex, lambda records: use(self._visible(records)))
+
+    def with_all(self, tags: frozenset[str]) -> list[Record]:
+        """As the service's."""
+        return self._visible(self._service.with_all(tags))
+
+    def with_any(self, tags: frozenset[str]) -> list[Record]:
+        """As the service's."""
+        return self._visible(self._service.with_any(tags))
+
+    # Changing
+
+    def register(self, name: str, uri: str, tags: frozenset[str], *, safe: bool = False) -> Outcome[None]:
+        """As the service's."""
+        with self._denials("register", name=name, uri=uri, tags=sorted(tags)):
+            return self._register(name, uri, tags, safe=safe)
+
+    def set_metadata(self, name: str, tags: frozenset[str]) -> Outcome[None]:
+        """As the service's."""
+        with self._denials("set_metadata", name=name, tags=sorted(tags)):
+            return self._service.set_metadata(name, tags, grant=self._grant, note=self._note("set_metadata"))
+
+    def remove(self, names: Sequence[str]) -> Outcome[int]:
+        """As the service's. If one of the names may not be removed, none is."""
+        with self._denials("remove", name=names[0] if len(names) == 1 else None):
+            return self._remove(names)
+
+    def remove_prefix(self, prefix: str) -> Outcome[int]:
+        """As the service's, of the records that the client may read. If one may not be removed, none is."""
+        with self._denials("remove", prefix=prefix):
+            return self._remove([record.name for record in self.with_prefix(prefix)])
+
+    def remove_matching(self, regex: str) -> int | Future[int]:
+        """As `remove_prefix`, and waits for it. As `matching`."""
+
+        def remove(records: Iterable[Record]) -> int:
+            with self._denials("remove", regex=regex):
+                return waited_for(self._remove([record.name for record in records]))
+
+        return self.matching(regex, remove)
+
+    # For the straight road, which leaves to the general road what it cannot answer
+
+    @property
+    def straight_get(self) -> Callable[[str], Record | None]:
+        """`get`, with None for what the client may not read. Costs nothing for clients that may read everything."""
+        return self._service.get if self._grant.reads_everything else self._get_if_readable
+
+    def straight_register(self, name: str, uri: str, tags: frozenset[str], *, safe: bool = False) -> Outcome[None]:
+        """`register`, without taking down that it is refused: the general road will."""
+        return self._register(name, uri, tags, safe=safe)
+
+    def _get_if_readable(self, name: str) -> Record | None:
+        return self._service.get(name) if self._grant.may(READ, name) else None
+
+    def _register(self, name: str, uri: str, tags: frozenset[str], *, safe: bool) -> Outcome[None]:
+        return self._service.register(name, uri, tags, safe=safe, grant=self._grant, note=self._note("register"))
+
+    def _remove(self, names: Iterable[str]) -> Outcome[int]:
+        return self._service.remove(names, grant=self._grant, note=self._note("remove"))
+
+    def _visible(self, records: Iterable[Record]) -> list[Record]:
+        if self._grant.reads_everything:
+            return list(records)
+        return [record for record in records if self._grant.may(READ, record.name)]
+
+    # Taking down
+
+    @contextmanager
+    def _denials(self, action: str, **asked: object) -> Iterator[None]:
+        try:
+            yield
+        except SecurityError as problem:
+            self._take_down(action, "denied", {**asked, "why": str(problem)})
+            raise
+
+    def _note(self, action: str) -> Note | None:
+        return None if self._audit is None else partial(self._settled, action)
+
+    def _settled(self, action: str, changes: Sequence[Change], error: StorageError | None) -> None:
+        for change in changes:
+            about: dict[str, object] = {"name": change.name}
+            if change.record is not None:
+                about |= {"uri": change.record.uri, "tags": sorted(change.record.metadata)}
+            if error is not None:
+                about["why"] = str(error)
+            self._take_down(action, "done" if error is None else "failed", about)
+
+    def _take_down(self, action: str, outcome: str, about: Mapping[str, object]) -> None:
+        if self._audit is not None:
+            who = {"who": self._grant.principal, "from": self._address}
+            self._audit({**who, "what": action, "outcome": outcome, **about})
