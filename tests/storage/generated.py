@@ -11,8 +11,17 @@ names = few_names | st.text(CHARACTERS, max_size=6)
 uris = st.sampled_from(["PYRO:a@h:1", "PYRO:b@h:1", "PYRO:ü☃@h:1", "u" * 3000])
 tags = st.sampled_from(["x", "X", "", "%", "é", "e\u0301", "t" * 2000]) | st.text(CHARACTERS, max_size=3)
 tag_sets = st.frozensets(tags, max_size=4)
-records = st.builds(Record, names, uris, tag_sets)
-changes = records.map(lambda record: Change(record.name, record)) | names.map(lambda name: Change(name, None))
+owners = st.sampled_from(["key:lab", "tls:CN=é", ""])
+
+
+def changes_with(owners):
+    """Changes of records with such owners, and deletes."""
+    records = st.builds(Record, names, uris, tag_sets, owners)
+    return records.map(lambda record: Change(record.name, record)) | names.map(lambda name: Change(name, None))
+
+
+changes = changes_with(st.none())  # a mapping of name -> (URI, tags) has no place for owners
+owned_changes = changes_with(st.none() | owners)
 
 
 def put(name, uri="PYRO:o@h:1", tags=()):

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from generated import apply_to, changes, delete, names, put, stored, tag_sets, tags, uris
+from generated import apply_to, changes, delete, names, owned_changes, put, stored, tag_sets, tags, uris
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -93,9 +93,24 @@ def place(tmp_path):
 REOPEN = "reopen"
 
 
+def steps_of(changes):
+    return st.lists(st.lists(changes, max_size=5) | st.just(REOPEN), max_size=8)
+
+
 @contract
-@given(steps=st.lists(st.lists(changes, max_size=5) | st.just(REOPEN), max_size=8))
+@given(steps=steps_of(changes))
 def test_any_sequence_of_commits_equals_a_plain_dict(open_storage, steps):
+    assert_equals_a_dict(open_storage, steps)
+
+
+@contract
+@given(steps=steps_of(owned_changes))
+@pytest.mark.parametrize("kind", IN_FILES)
+def test_files_keep_owners_too(kind, steps):
+    assert_equals_a_dict(STORAGES[kind], steps)
+
+
+def assert_equals_a_dict(open_storage, steps):
     model = {}
     with tempfile.TemporaryDirectory(dir=FAST) as folder:
         place = Place(folder)

@@ -195,7 +195,9 @@ class DbmStore:
         self._write_dbm(base, records)
         with open(base + ".tags", "wb") as file:
             file.writelines(
-                encode_line([Change(record.name, record)]) for record in records if record.metadata or record.owner
+                encode_line([Change(record.name, record)])
+                for record in records
+                if record.metadata or record.owner is not None
             )
         mode = self._mode()
         for entry in os.scandir(writing):
