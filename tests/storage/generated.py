@@ -47,3 +47,10 @@ def stored(store):
     by_name = {record.name: record for record in records}
     assert len(by_name) == len(records)
     return by_name
+
+
+def finish_writing(store):
+    """Wait until the dbm of a DbmStore is no longer being written afresh."""
+    writer = store._writer
+    if writer is not None:
+        writer.join()

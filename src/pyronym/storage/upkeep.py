@@ -146,7 +146,7 @@ def _copy_dbm(path: str, copy: str) -> None:
     """Copy all parts of a dbm storage as they are at one moment.
 
     The files of the dbm are only ever replaced, so they are those of one moment when none was replaced meanwhile. The
-    journal only grows as long as that is so, or is emptied when all that is in it is in the dbm.
+    journal only grows as long as that is so, or is replaced by its end when the rest is in the dbm.
     """
     for _ in range(_ATTEMPTS):
         before = _identities(path)
