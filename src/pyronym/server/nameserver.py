@@ -85,6 +85,7 @@ class NameServerDaemon(Daemon):
             self.nameserver.close()
             raise
         self.nameserver.service.deliver = self._loop.post
+        self.nameserver.service.gather_by(self._loop.at_end_of_turn)
         self.tlsLocationStr: str | None = None
         """Where TLS is spoken, if it is a place beside `locationStr`; seen from beyond the NAT, if there is one."""
         try:

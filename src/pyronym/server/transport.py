@@ -208,6 +208,7 @@ class Connection(asyncio.Protocol):
         self._unread = 0
         self._detached = 0
         self._yielded = False
+        self._performing = False
         self._heard = True
         self._idle_since = 0.0
         self.address: str | None = None
@@ -313,6 +314,7 @@ class Connection(asyncio.Protocol):
         session = self._session
         self._yielded = False
         performed = False
+        self._performing = True
         try:
             if not self._clients.leaving:
                 performed = self._perform_calls()
@@ -320,6 +322,8 @@ class Connection(asyncio.Protocol):
         except Exception as problem:
             self._break(problem)
             return
+        finally:
+            self._performing = False
         if session.closing:
             if session.complaint is not None:
                 self._clients.tell("protocol error", self, session.complaint)
@@ -413,7 +417,15 @@ class Connection(asyncio.Protocol):
         loop = self._clients.loop
         if not hasattr(waited, "add_done_callback"):
             waited = loop.spawn(_completed(waited))
-        waited.add_done_callback(partial(loop.post, self._resume, call, steps))
+        waited.add_done_callback(partial(self._go_on, call, steps))
+
+    def _go_on(self, call: Call, steps: Steps, done: Deferred) -> None:
+        """What a call waits for is there. In any thread, and perhaps before `_wait` has returned."""
+        loop = self._clients.loop
+        if self._performing or not loop.is_here():
+            loop.post(self._resume, call, steps, done)
+        else:  # a turn of the loop less, which is 2 microseconds of a registration
+            self._resume(call, steps, done)
 
     def _resume(self, call: Call, steps: Steps, done: Deferred) -> None:
         result, problem = _outcome(done)

@@ -62,6 +62,10 @@ class NameService:
         self._owned = False
         self._searches = Searches(regex_timeout)
 
+    def gather_by(self, at_end_of_turn: Callable[[Function], object]) -> None:
+        """Have changes of one turn of an event loop committed together: see `Committer.gather`."""
+        self._committer.gather = at_end_of_turn
+
     def close(self) -> None:
         """Finish the changes that are on their way and close the storage."""
         self._searches.close()
