@@ -82,12 +82,12 @@ def test_without_room_for_clients_it_says_so_once_and_goes_on_after_a_pause(
     loop: ServerLoop, listening: Troubled, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(accepting, "PAUSE_SECONDS", 0.05)
-    listening.troubles = [errno.EMFILE]
+    listening.troubles = [errno.EMFILE] * 3
     acceptor = Acceptor(loop, listening, Greeter)
     with caplog.at_level(logging.ERROR):
         assert greeting(loop, connect(listening, 2)) == [b"welcome"] * 2
     assert [record.getMessage() for record in caplog.records] == [
-        f"cannot accept clients, trying again in 0.05 s: [Errno {errno.EMFILE}] trouble"
+        f"cannot accept clients, trying again every 0.05 s: [Errno {errno.EMFILE}] trouble"
     ]
     acceptor.close()
 

@@ -16,6 +16,7 @@ from serving import PATIENCE, RawClient, connected, serving
 from pyronym.rpc import call
 from pyronym.rpc.exposed import Members, expose, exposed_members
 from pyronym.rpc.hosting import Hosted, Peer
+from pyronym.rpc.offences import Offence
 from pyronym.server.daemon import READERS, Daemon
 from pyronym.settings import Settings
 from pyronym.wire.message import PYRO4, PYRO5, Flag, MessageType
@@ -87,6 +88,11 @@ def hosting(target: Target, **settings: Any) -> Iterator[Daemon]:
             yield daemon
         finally:
             target.gate.set()
+
+
+def offences(daemon: Daemon) -> dict[Offence, int]:
+    """Those that there were."""
+    return {kind: count for kind, count in daemon.offences.items() if count}
 
 
 @pytest.fixture
@@ -166,10 +172,11 @@ def ends(client: RawClient) -> bool:
 def test_who_does_not_read_is_left(target: Target, object_id: str, caplog: pytest.LogCaptureFixture) -> None:
     with hosting(target, unread_timeout=SHORT) as daemon, connected(daemon, object_id) as lazy:
         lazy.send("big", 30_000_000)
-        while "did not read" not in caplog.text:
+        while not daemon.offences[Offence.UNREAD]:
             with connected(daemon, "target") as client:
                 assert client.call("big", 3) == "xxx"
         assert ends(lazy)
+    assert "answers not read in time" in caplog.text
 
 
 def test_who_reads_slowly_gets_everything(target: Target) -> None:
@@ -285,7 +292,7 @@ def test_who_offends_again_and_again_has_one_line_in_the_log(target: Target, cap
                 client.sock.sendall(b"GET / HTTP/1.1\r\nHost: pyronym.example\r\n\r\n")
                 client.receive()
                 assert client.is_closed()
-        assert daemon._clients.offences.counts == {"protocol error": 20}
+        assert offences(daemon) == {Offence.BROKEN_MESSAGE: 20}
     lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(lines) == 1
     assert "127.0.0.1" in lines[0]
