@@ -343,9 +343,6 @@ class Connection(asyncio.Protocol):
         except Exception as problem:
             self._break(problem)
             return
-        for complaint in session.complaints:
-            self._clients.tell(complaint.offence, self, complaint.words)
-        session.complaints.clear()
         if session.closing:
             self._linger()
         elif (self._at_end and not self._is_blocked()) or (self._clients.leaving and not session.busy):
@@ -409,6 +406,9 @@ class Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         self._unsent = 0
+        for complaint in self._session.complaints:
+            self._clients.tell(complaint.offence, self, complaint.words)
+        self._session.complaints.clear()
         data = self._session.data_to_send()
         if data:
             self._transport.write(data)
