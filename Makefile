@@ -1,7 +1,7 @@
 # make setup   create .venv with pyronym and all that its development needs (quick when it is there)
 # make serve   run a name server that keeps its names in names.sqlite; HOST=, PORT=, STORAGE= and ARGS= change that
 # make test    everything that must hold: lint, types, links, and all tests, against stock Pyro4 and Pyro5 too
-# make torture   hostile clients of all kinds against this server and the stock ones; SECONDS= for each (4)
+# make torture   hostile clients of all kinds against this server and the stock ones; SECONDS= for each (3)
 # make soak      a long time under mixed load, with kills; MINUTES= (60)
 # make torture-storage   kill programs that write, and cut their power; ROUNDS= (100 of each) and SEED= change that
 # make lint    ruff: rules and format
@@ -26,7 +26,7 @@ ARGS ?=
 TESTS ?=
 BENCH ?=
 ROUNDS ?= 100
-SECONDS ?= 4
+SECONDS ?= 3
 MINUTES ?= 60
 SEED ?=
 COUNT ?= 100000

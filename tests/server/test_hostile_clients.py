@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from serving import PATIENCE, RawClient, connected, serving
 
 from pyronym.errors import MessageTooLargeError, SerializeError
-from pyronym.rpc import call
+from pyronym.rpc import call, session
 from pyronym.rpc.exposed import Members, expose, exposed_members
 from pyronym.rpc.hosting import Hosted, Peer
 from pyronym.rpc.offences import Offence
@@ -421,6 +423,32 @@ def test_calls_that_unfold_to_too_much_are_refused_and_counted(target: Target, p
             client.value(answer)
         assert client.is_closed()
         assert offences(daemon) == {Offence.LARGE_MESSAGE: 1}
+
+
+@pytest.mark.parametrize("data", [bytes(10**6), b"[" * 10**6], ids=["bomb", "broken"])
+def test_refused_calls_are_forgotten_without_the_garbage_collector(target: Target, data: bytes) -> None:
+    calls: list[weakref.ref[call.Call]] = []
+
+    class Noted(call.Invocation):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            calls.append(weakref.ref(self))
+
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.MonkeyPatch.context() as patch, hosting(target, max_message_size=100_000_000) as daemon:
+            patch.setattr(session, "Invocation", Noted)
+            with connected(daemon, "target") as client:
+                message = Message(PYRO5, MessageType.INVOKE, 1, 0, 0, data)
+                client.sock.sendall(encode(message, limit=10**7, compress=True))
+                assert client.receive().flags & Flag.EXCEPTION
+                assert len(calls) == 1
+                with connected(daemon, "target") as other:
+                    assert other.call("big", 1) == "x", "the loop and the reader have let go of the first one"
+        assert calls[0]() is None
+    finally:
+        gc.enable()
 
 
 @BOTH

@@ -205,6 +205,10 @@ class Invocation(Call):
         except Exception as problem:
             self._complain(problem)
             self._fail(problem)
+        finally:
+            # Its traceback leads back here, and such a circle would keep what was sent, 16 MiB of it, until the garbage
+            # collector comes by.
+            self._failure = None
 
     def _resolve(self, target: object, name: str, args: Any, kwargs: Any) -> Callable[[], object]:
         require_expose = self._settings.require_expose
