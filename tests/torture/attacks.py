@@ -26,8 +26,6 @@ ADDRESS = "127.0.0.2"
 """Where the attackers come from. The client that means no harm comes from 127.0.0.1."""
 ATTACKERS = 8
 """Those who begin anew again and again."""
-SMALL_THINGS = 8_000_000
-"""Bytes of a payload that is full of them."""
 DEEP = 50_000
 """Levels of lists in lists."""
 SERIALIZERS = ("serpent", "json", "marshal", "msgpack", "pickle")
@@ -35,12 +33,16 @@ SERIALIZERS = ("serpent", "json", "marshal", "msgpack", "pickle")
 
 @dataclass(frozen=True)
 class Scene:
-    """What an attacker needs: where, in which protocol, how many connections, when to end, and what to count in."""
+    """What an attacker needs: where, in which protocol, how many connections, when to end, and what to count in.
+
+    `size`: bytes of a payload that is full of small things.
+    """
 
     address: tuple[str, int]
     broadcast_port: int
     protocol: int
     clients: int
+    size: int
     begun: Event
     over: Event
     tried: Synchronized[int]
@@ -133,7 +135,7 @@ def _half_bodies(scene: Scene) -> None:
 
 
 def _half_large_bodies(scene: Scene) -> None:
-    half = call(scene.protocol, "lookup", "x" * 8_000_000)[:4_000_000]
+    half = call(scene.protocol, "lookup", "x" * scene.size)[: scene.size // 2]
     _hold(scene, scene.clients, greeting(scene.protocol), half)
 
 
@@ -161,23 +163,27 @@ def _search(method: str, scene: Scene) -> None:
     _again_and_again(scene, greeting(scene.protocol), message)
 
 
+def _megabytes(scene: Scene) -> int:
+    """What a bomb unfolds to: over the limit in any case."""
+    return max(32, scene.size // 31_250)
+
+
 def _bombs(scene: Scene) -> None:
-    frame = Frame(scene.protocol, INVOKE, 1, COMPRESSED, 7, b"", bomb(256))
+    frame = Frame(scene.protocol, INVOKE, 1, COMPRESSED, 7, b"", bomb(_megabytes(scene)))
     _again_and_again(scene, greeting(scene.protocol), frame.wire(None))
 
 
 def _bombs_at_the_door(scene: Scene) -> None:
-    _again_and_again(scene, Frame(scene.protocol, CONNECT, 1, COMPRESSED, 7, b"", bomb(256)).wire(None))
+    _again_and_again(scene, Frame(scene.protocol, CONNECT, 1, COMPRESSED, 7, b"", bomb(_megabytes(scene))).wire(None))
 
 
 def _large_handshakes(scene: Scene) -> None:
-    data = b"# serpent utf-8 python3.2\n{'object':'Pyro.NameServer','handshake':[" + b"1," * (SMALL_THINGS // 2) + b"]}"
+    data = b"# serpent utf-8 python3.2\n{'object':'Pyro.NameServer','handshake':[" + b"1," * (scene.size // 2) + b"]}"
     _again_and_again(scene, Frame(scene.protocol, CONNECT, 1, 0, 7, b"", data).wire(None))
 
 
-def payloads(name: str) -> list[bytes]:
-    """Calls that cost their reader most: nested deep, full of numbers, full of empty containers, one huge text."""
-    many = SMALL_THINGS
+def payloads(name: str, many: int) -> list[bytes]:
+    """Calls of `many` bytes that cost their reader most: nested deep, full of small things, or a text of escapes."""
     if name == "serpent":
         shape = b"# serpent utf-8 python3.2\n('Pyro.NameServer','lookup',(%s,),{})"
         inner = [b"[" * DEEP + b"]" * DEEP, b"[" + b"1," * (many // 2) + b"]", b"[" + b"{}," * (many // 3) + b"]"]
@@ -185,7 +191,7 @@ def payloads(name: str) -> list[bytes]:
     if name == "json":
         shape = b'{"object":"Pyro.NameServer","method":"lookup","kwargs":{},"params":[%s]}'
         inner = [b"[" * DEEP + b"]" * DEEP, b"[" + b"1," * (many // 2) + b"1]", b"[" + b"{}," * (many // 3) + b"1]"]
-        inner.append(b"[" + b"{}," * 600_000 + b"1]")  # few enough to be allowed
+        inner.append(b"[" + b"{}," * min(many // 3, 600_000) + b"1]")  # few enough to be allowed
         return [shape % part for part in [*inner, b'"' + b"\\u0041" * (many // 6) + b'"']]
     if name == "marshal":
         shape = b"(" + struct.pack("<i", 4) + marshal.dumps("Pyro.NameServer") + marshal.dumps("lookup") + b"%s{0"
@@ -203,7 +209,7 @@ def payloads(name: str) -> list[bytes]:
 
 def _decoder_bombs(name: str, scene: Scene) -> None:
     number = next(number for number, known in SERIALIZER_NAMES[scene.protocol].items() if known == name)
-    frames = [Frame(scene.protocol, INVOKE, number, 0, 7, b"", data) for data in payloads(name)]
+    frames = [Frame(scene.protocol, INVOKE, number, 0, 7, b"", data) for data in payloads(name, scene.size)]
     _again_and_again(scene, greeting(scene.protocol), *(frame.wire(None) for frame in frames))
 
 

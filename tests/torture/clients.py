@@ -25,6 +25,8 @@ PATIENCE = 10.0
 START_PATIENCE = 60.0
 """Seconds for the attackers to get ready, and for the server to get over it: large payloads take some."""
 MEGABYTE = 1 << 20
+SIZE = 8_000_000
+"""Bytes of large payloads."""
 
 
 @dataclass
@@ -65,7 +67,7 @@ class Outcome:
         ]
 
 
-def perform(kind: str, name: str, clients: int, seconds: float) -> Outcome:
+def perform(kind: str, name: str, clients: int, seconds: float, size: int = SIZE) -> Outcome:
     """One attack on a new server."""
     attack = ATTACKS[name]
     target = Target(kind, descriptors=attack.descriptors, broadcast=attack.broadcast)
@@ -77,7 +79,7 @@ def perform(kind: str, name: str, clients: int, seconds: float) -> Outcome:
         before = target.measure()
         context = multiprocessing.get_context("spawn")
         begun, over, tried = context.Event(), context.Event(), context.Value("q")
-        scene = Scene(target.address, target.broadcast_port, protocol, clients, begun, over, tried)
+        scene = Scene(target.address, target.broadcast_port, protocol, clients, size, begun, over, tried)
         attacker = context.Process(target=let_loose, args=(name, scene), daemon=True)
         attacker.start()
         assert begun.wait(START_PATIENCE), "the attackers are not ready"
