@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ FOUND = Path(__file__).parent.parent.parent / ".fuzz"
 MOST = 1024
 """Bytes of an input that is kept in the corpus."""
 KEEP = "--keep"
+AGAIN = "FUZZ_AGAIN"
 
 
 def main() -> int:
@@ -38,6 +40,7 @@ def main() -> int:
     if len(sys.argv) > 1:
         logging.disable()
         target = sys.argv.pop(1)
+        sys.argv[0] = os.environ.get(AGAIN, sys.argv[0])
         atheris.Setup(sys.argv, TARGETS[target])
         atheris.Fuzz()
         return 0
@@ -67,12 +70,17 @@ def _run(target: str, seconds: str) -> bool:
 def _keep(target: str) -> None:
     """Put the fewest inputs into the corpus that reach as much as all that were found."""
     with tempfile.TemporaryDirectory() as folder:
-        # By its merge libFuzzer goes through the small ones first, and so keeps these.
-        command = [sys.executable, "-m", "fuzz.coverage", target, "-merge=1", f"-max_len={MOST}", folder]
-        subprocess.run([*command, str(FOUND / target)], stderr=subprocess.DEVNULL, check=True)
-        kept = [path.read_bytes() for path in Path(folder).iterdir()]
+        # To merge, libFuzzer starts the program again under its first argument, which must be one that can be started.
+        again = Path(folder) / "again"
+        again.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m fuzz.coverage {target} "$@"\n')
+        again.chmod(0o700)
+        merged = Path(folder) / "merged"
+        merged.mkdir()
+        command = [again, "-merge=1", f"-max_len={MOST}", merged, FOUND / target]
+        subprocess.run(command, env={**os.environ, AGAIN: str(again)}, stderr=subprocess.DEVNULL, check=True)
+        kept = [path.read_bytes() for path in merged.iterdir()]
     corpus.write(target, kept)
-    print(f"{target}: {len(kept)} inputs, {sum(map(len, kept)):,} bytes")
+    print(f"{target}: {len(kept)} inputs, {sum(map(len, kept)):,} bytes", flush=True)
 
 
 if __name__ == "__main__":

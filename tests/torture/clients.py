@@ -21,7 +21,7 @@ from torture.attacks import ATTACKS, Scene, call, greeting, let_loose
 
 NAMES = 1500
 """Registered before, so that a list of them has a size. The last one is what the regular expressions fail on."""
-PATIENCE = 10.0
+PATIENCE = 5.0
 START_PATIENCE = 60.0
 """Seconds for the attackers to get ready, and for the server to get over it: large payloads take some."""
 MEGABYTE = 1 << 20
@@ -92,8 +92,10 @@ def perform(kind: str, name: str, clients: int, seconds: float, size: int = SIZE
         attacker.join(PATIENCE)
         attacker.kill()
         recovered = target.is_alive and _answers(healthy)
-        healthy.close()
-        leaked = _leaked(target, before.descriptors) if recovered else 0
+        leaked = 0
+        if recovered:
+            healthy.close()
+            leaked = _leaked(target, before.descriptors)
         growth = max(peak - before.memory, 0)
         return Outcome(tried.value, target.is_alive, waits, failures, growth, recovered, leaked)
     finally:
