@@ -133,3 +133,20 @@ def test_a_client_that_comes_before_the_end_and_is_never_accepted_is_not_kept_wa
         client = RawClient(daemon)
     assert client.is_closed()
     client.sock.close()
+
+
+def test_who_has_left_without_a_word_is_not_welcomed(loop: ServerLoop, listening: Troubled) -> None:
+    welcomed: list[Greeter] = []
+
+    def new_protocol() -> Greeter:
+        welcomed.append(Greeter())
+        return welcomed[-1]
+
+    gone, said = connect(listening, 2)
+    gone.close()
+    said.sendall(b"a word")
+    said.shutdown(socket.SHUT_WR)
+    acceptor = Acceptor(loop, listening, new_protocol)
+    assert greeting(loop, [said, *connect(listening, 1)]) == [b"welcome"] * 2
+    assert len(welcomed) == 2
+    acceptor.close()
