@@ -12,6 +12,7 @@
     │   ├── NameTakenError
     │   ├── BadPatternError
     │   ├── SlowPatternError
+    │   ├── LimitError
     │   ├── StorageError
     │   └── NameServerNotFoundError
     ├── DaemonError
@@ -144,6 +145,10 @@ class SlowPatternError(NamingError):
 
     def __reduce__(self) -> tuple[type[SlowPatternError], tuple[str], dict[str, object]]:
         return type(self), (self.reason,), self.__dict__
+
+
+class LimitError(NamingError):
+    """A registration goes over a limit of the name server; nothing was changed. The message names the setting."""
 
 
 class StorageError(NamingError):

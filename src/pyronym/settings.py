@@ -51,10 +51,15 @@ class Settings:
     max_message_size: int = 16 * 1024 * 1024
     """Bytes of annotations and data together, before and after decompression. 0 stands for 2 GiB - 1, all that
     the older wire can say. (Pyro4 has no limit by default; here a stranger must not be able to fill the memory.)"""
+    max_handshake_size: int = 64 * 1024
+    """The same for what a client sends before its handshake is accepted (new in pyronym, as all of the limits here)."""
     max_name_length: int = 4096
-    """Characters of a name, a URI or a metadata tag that is registered (new in pyronym, as all of the limits here)."""
+    """Characters of a name, a URI or a metadata tag that is registered."""
     max_tags: int = 1000
     """Metadata tags of one name."""
+    max_names_per_client: int = 0
+    """Names that one client may have registered, since the server's start, and that are still there; 0: without limit.
+    A client is whom it proves to be, by certificate, key or user, or else its network address."""
     max_connections: int = 0
     """Connections that a daemon holds at a time; 0: as many as the system has descriptors for, but for 128."""
     max_connections_per_address: int = 0
@@ -178,6 +183,8 @@ _CHECKS: dict[str, _Check] = {
         lambda value: type(value) is int and 0 <= value <= 0x7FFFFFFF,
         "a number of bytes up to 2147483647, or 0 for that much",
     ),
+    "max_handshake_size": (_is_positive, "a number of bytes above 0"),
+    "max_names_per_client": _COUNT,
     "max_name_length": (_is_positive, "a whole number above 0"),
     "max_tags": (_is_positive, "a whole number above 0"),
     "max_connections": _COUNT,

@@ -16,8 +16,9 @@ import logging
 from collections.abc import Callable, Iterator
 
 from pyronym.errors import DaemonError, ProtocolError, PyroError, SerializeError
-from pyronym.rpc.call import BegunCall, Binder, Call, Invocation
+from pyronym.rpc.call import LARGE_PAYLOAD, BegunCall, Binder, Call, Invocation
 from pyronym.rpc.hosting import Address, Host, Peer, StraightRoad
+from pyronym.rpc.offences import Complaint, Offence, complaint_about
 from pyronym.rpc.replies import NO_FLAGS, Replies
 from pyronym.settings import Settings
 from pyronym.wire.codec import Decoder
@@ -55,15 +56,20 @@ class ServerSession:
         self._host = host
         self._settings = settings
         self._replies = Replies(settings, None if isinstance(hmac_key, KeyRing) else hmac_key)
-        self._decoder = Decoder(limit=settings.message_limit, hmac_key=hmac_key, unsigned_pyro5=settings.unsigned_pyro5)
+        self._decoder = Decoder(
+            limit=min(settings.message_limit, settings.max_handshake_size),
+            hmac_key=hmac_key,
+            unsigned_pyro5=settings.unsigned_pyro5,
+            unpack_at_once=LARGE_PAYLOAD,
+        )
         self._out: list[bytes] = []
         self._state = State.CONNECTING
         self._current: Call | None = None
         self._straight: StraightRoad | None = None
         self._begun: BegunCall | None = None
         self._refusal: str | None = None
-        self.complaint: str | None = None
-        """What the client did wrong, where that is why the session is `closing`."""
+        self.complaints: list[Complaint] = []
+        """What the client did wrong. For whoever takes note of it, and empties this."""
         self.peer = Peer(0, local, remote)
         self._binder = Binder(host, self.peer)
 
@@ -137,6 +143,7 @@ class ServerSession:
             self._current = None
         if call.reply:
             self._out.append(call.reply)
+        self.complaints += call.complaints
         if call.fatal:
             self.close()
 
@@ -163,6 +170,7 @@ class ServerSession:
         try:
             serializer = self._replies.accepted_serializer(message)
         except SerializeError as problem:
+            self._complain(problem)
             self._out.append(self._replies.error(message, problem))
             self.close()
             return None
@@ -181,13 +189,14 @@ class ServerSession:
             self._refuse(self._replies.refusal(message.protocol, message.sequence, str(problem)), problem)
             return
         try:
-            answer, flags = self._handshake(message, serializer.loads(message.data))
+            answer, flags = self._handshake(message, serializer.loads(message.unpacked().data))
             data = serializer.dumps(answer)
         except Exception as problem:  # whatever a validator or the data lead to, the client is told
             reason = serializer.dumps(str(problem))
             self._refuse(self._replies.answer(message, MessageType.CONNECT_FAIL, reason), problem)
             return
         self._state = State.READY
+        self._decoder.limit = self._settings.message_limit
         self._out.append(self._replies.answer(message, MessageType.CONNECT_OK, data, flags))
 
     def _handshake(self, message: Message, data: object) -> tuple[object, int]:
@@ -214,14 +223,22 @@ class ServerSession:
         if self._state is State.CONNECTING:
             self._refuse(self._replies.refusal(protocol, sequence, str(problem)), problem)
             return
-        self.complaint = f"protocol error: {problem}"
+        self._complain(problem)
         if header is not None:
             request = Message(protocol, MessageType.INVOKE, header.serializer_id, NO_FLAGS, sequence, b"")
             self._out.append(self._replies.error(request, problem))
         self.close()
 
+    def _complain(self, problem: Exception) -> bool:
+        """Note what the client did wrong, if that is why there is this error."""
+        complaint = complaint_about(problem)
+        if complaint is not None:
+            self.complaints.append(complaint)
+        return complaint is not None
+
     def _refuse(self, refusal: bytes, problem: Exception) -> None:
-        self.complaint = f"refused: {problem}"
+        if not self._complain(problem):
+            self.complaints.append(Complaint(Offence.REFUSED_HANDSHAKE, f"{Offence.REFUSED_HANDSHAKE}: {problem}"))
         self._out.append(refusal)
         self.close()
 

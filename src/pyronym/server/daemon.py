@@ -16,11 +16,12 @@ from pyronym.client.locate import locate
 from pyronym.client.proxy import Proxy, key_bytes, proxies_from_references
 from pyronym.errors import DaemonError, PyroError
 from pyronym.rpc.hosting import Address, Hosted, Peer
+from pyronym.rpc.offences import Offence
 from pyronym.rpc.session import ServerSession
 from pyronym.server.accepting import Acceptor
 from pyronym.server.addresses import family_name, location
 from pyronym.server.hosted import DaemonObject, HostedDaemon
-from pyronym.server.limits import admission
+from pyronym.server.limits import Offences, admission
 from pyronym.server.listening import SocketFile, listen_tcp, listen_unix
 from pyronym.server.loop import LoopBase, ServerLoop, Watchers
 from pyronym.server.objects import Objects
@@ -101,6 +102,7 @@ class Daemon:
         """Several HMAC keys instead of one. Changing them changes nothing for open connections."""
         self._objects = Objects(self, settings)
         self._objects.add(DAEMON_NAME, DaemonObject(self, Peer(0, None, None)), HostedDaemon(self))
+        self._offences = Offences()
         self._workers = Workers(settings.threadpool_size)
         self._readers = Workers(READERS)
         self._searchers = Workers(SEARCHERS)
@@ -142,6 +144,7 @@ class Daemon:
             lambda peer: self.clientDisconnect(peer),  # it may be replaced later
             self._settings,
             admission(self._settings, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+            self._offences,
         )
         self._accept_from(self.sock, certificates)
 
@@ -168,6 +171,11 @@ class Daemon:
     @_pyroHmacKey.setter
     def _pyroHmacKey(self, key: str | bytes | None) -> None:
         self._hmac_key = key_bytes(key)
+
+    @property
+    def offences(self) -> dict[Offence, int]:
+        """How often clients were stopped from doing something, of each kind, since the daemon was made."""
+        return self._offences.counts
 
     # Objects
 

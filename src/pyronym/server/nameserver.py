@@ -172,6 +172,7 @@ def with_responder(
         if enable_broadcast and _why_no_broadcast(daemon) is None:
             # The internal address: those who hear a broadcast are on this side of a NAT.
             responder = BroadcastServer(daemon.uriFor(NAMESERVER_NAME, nat=False), bchost, bcport)
+            responder.offences = daemon._offences
     except BaseException:
         daemon.close()
         raise

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from reprlib import repr as shortened
 
+from pyronym.errors import LimitError
 from pyronym.settings import Settings
 from pyronym.uri import URI
 
@@ -35,17 +36,17 @@ def storable(text: str, what: str) -> str:
 
 
 def check_length(text: str, what: str, limit: int) -> None:
-    """ValueError for a text of more than `limit` characters."""
+    """LimitError for a text of more than `limit` characters."""
     if len(text) > limit:
-        raise ValueError(
+        raise LimitError(
             f"{what} is too long: {len(text)} characters (at most {limit}, MAX_NAME_LENGTH): {text[:40]!r}..."
         )
 
 
 def check_tags(tags: frozenset[str], settings: Settings) -> None:
-    """ValueError for more tags than one name may have, or for one that is too long."""
+    """LimitError for more tags than one name may have, or for one that is too long."""
     if len(tags) > settings.max_tags:
-        raise ValueError(f"metadata has too many tags: {len(tags)} (at most {settings.max_tags}, MAX_TAGS)")
+        raise LimitError(f"metadata has too many tags: {len(tags)} (at most {settings.max_tags}, MAX_TAGS)")
     for tag in tags:
         check_length(tag, "a metadata tag", settings.max_name_length)
 

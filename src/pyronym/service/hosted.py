@@ -54,7 +54,7 @@ class HostedNameServer(Hosted):
 
     def _guard(self, peer: Peer) -> Guard | None:
         """What stands between this client and the service; None: nothing."""
-        if self.permissions is None and self.audit is None:
+        if self.permissions is None and self.audit is None and not self._settings.max_names_per_client:
             return None
         host, address = None, "unix socket"
         if isinstance(peer.remote, tuple):

@@ -36,7 +36,7 @@ class NameServer:
     ) -> None:
         self.storage = MemoryStorage() if storageProvider is None else storageProvider
         settings = settings or config.settings
-        self.service = NameService(storage_behind(self.storage), settings.regex_timeout)
+        self.service = NameService(storage_behind(self.storage), settings.regex_timeout, settings.max_names_per_client)
         self._requests = pyro4.NameServer(self.service)
 
     def adopt(self, uri: URI, tags: frozenset[str]) -> None:

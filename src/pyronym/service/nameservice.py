@@ -22,6 +22,7 @@ from pyronym.directory.record import Change, Record
 from pyronym.errors import NameTakenError, StorageError, UnknownNameError
 from pyronym.service.commit import Commit, call_all_back
 from pyronym.service.permissions import REMOVE, RENEW, Grant
+from pyronym.service.quota import Quota
 from pyronym.service.regexes import Searches, name_pattern
 from pyronym.storage.base import Storage
 from pyronym.storage.committer import Committer
@@ -42,10 +43,11 @@ class NameService:
     """The records of one name server. Its methods may be called from any thread.
 
     `storage` belongs to the service from here on and is closed with it. Raises StorageError if it cannot be loaded.
-    `regex_timeout`: seconds of computing time for a search with a regular expression.
+    `regex_timeout`: seconds of computing time for a search with a regular expression. `max_names`: that a client, by
+    its grant, may have registered; 0 for no limit.
     """
 
-    def __init__(self, storage: Storage, regex_timeout: float = 1.0) -> None:
+    def __init__(self, storage: Storage, regex_timeout: float = 1.0, max_names: int = 0) -> None:
         self.deliver: Callable[[Function], object] = _call
         """Calls a function in the thread that the callbacks of commits are for; at first in whatever thread it is. Once
         for all commits that became durable together: so 64 callers in an event loop all get into the next commit. When
@@ -60,6 +62,7 @@ class NameService:
         self._immediate = storage.immediate
         self._committer = Committer(storage, self._settle)
         self._owned = False
+        self._quota = Quota(max_names) if max_names else None
         self._searches = Searches(regex_timeout)
 
     def gather_by(self, at_end_of_turn: Callable[[Function], object]) -> None:
@@ -148,6 +151,8 @@ class NameService:
                 builds_on = name if existing is not self._directory.get(name) else None
             if safe and self._directory.upcoming(name) is not None:
                 raise NameTakenError(name)
+            if self._quota is not None and grant is not None:
+                self._quota.take(grant.principal, name)
             record = Record(name, uri, self._directory.shared_tags(tags), owner)
             return self._write([Change(name, record)], None, builds_on, note)
 
@@ -217,10 +222,12 @@ class NameService:
         try:
             self._committer.commit_now(changes)
         except StorageError as problem:
+            self._count_again(changes)
             if note is not None:
                 note(changes, problem)
             raise
         self._directory.make(changes)
+        self._count_again(changes)
         if note is not None:
             note(changes, None)
 
@@ -237,6 +244,7 @@ class NameService:
                 else:
                     self._directory.abandon(commit.staged)
                     self._fail_dependents(commit)
+                self._count_again(commit.changes)
                 if commit.note is not None:
                     commit.note(commit.error)
                 if commit.finish():
@@ -244,6 +252,13 @@ class NameService:
             self._settled.notify_all()
         if expected:
             self.deliver(partial(call_all_back, expected))
+
+    def _count_again(self, changes: Iterable[Change]) -> None:
+        """Names that are not there, now that these changes were made or have failed, count for nobody."""
+        if self._quota is not None:
+            for change in changes:
+                if self._directory.upcoming(change.name) is None:
+                    self._quota.release(change.name)
 
     def _fail_dependents(self, failed: Commit[Any]) -> None:
         names = {change.name for change in failed.changes}
