@@ -78,6 +78,16 @@ class Call(ABC):
         self._replies = replies
         self._oneway = bool(request.flags & Flag.ONEWAY)
 
+    @property
+    def held(self) -> int:
+        """Bytes of the call that are kept until it is read."""
+        return 0 if self.is_read else len(self._request.data)
+
+    def forget(self) -> None:
+        """Nobody waits for the call any longer: drop what is kept of it until it is read."""
+        if not self.is_read:
+            self._request = self._request._replace(data=b"")
+
     @abstractmethod
     def run(self) -> Generator[Any, Any, None]:
         """Perform the call, as a generator: it yields what must be waited for (a Deferred or an awaitable), and is sent
@@ -194,6 +204,10 @@ class Invocation(Call):
                 self._succeed(results)
         except Exception as problem:
             self._fail(problem)
+        finally:
+            # Its traceback leads to this call, and to all that had been read of it: that should not have to wait for
+            # the garbage collector, which seldom looks at what is old.
+            self._failure = None
 
     def _resolve(self, target: object, name: str, args: Any, kwargs: Any) -> Callable[[], object]:
         require_expose = self._settings.require_expose

@@ -21,6 +21,8 @@ class Phase(enum.Enum):
     HANDSHAKE = "did not finish its handshake"
     MESSAGE = "did not finish a message that it had begun"
     READING = "did not read what it was answered"
+    CALL = "had a call performed"
+    """For this it is the client that waits: there is no time limit, but what is held for it counts."""
 
 
 class Patience(Generic[T]):
