@@ -120,7 +120,7 @@ def _soak(servers: NameServers, file: Path, seconds: float, number: int, restart
     storage, chance = f"sql:{file}", random.Random(seed)
     server = servers(port=port, storage=storage)
     with Proxy(server.uri) as proxy:
-        proxy.register("a" * 40 + "!", "PYRO:o@host:1")  # what the slow patterns of `torture.clients` fail on
+        proxy.register("a" * 40 + "!", "PYRO:o@host:1")  # what a slow pattern fails on
     over = threading.Event()
     clients = [Client(server.uri, client, over, seed) for client in range(number)]
     mischief, visitors = Mischief(server.address, over), StockVisitors(server.uri, over)

@@ -6,23 +6,27 @@ from __future__ import annotations
 
 import itertools
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
+from fuzz.frames import Frame, greetings
 from processes import SCRIPTS, run_stock
 from pyronym.client.batch import batch
 from pyronym.client.proxy import Proxy
 from pyronym.errors import NamingError, PyroError
+from pyronym.serializers.registry import serializer_by_name
+from pyronym.wire.message import MessageType
 from stock import PYRO4, PYRO5
-from torture.clients import ATTACKS, Scene
 
 NAMES = 1000
 """Of each client at most, more or less."""
 PAUSE = 0.02
 """Seconds that a client waits at most between two requests. Without, latencies would only say how many clients wait."""
 SERIALIZERS = {4: ("serpent", "json", "marshal", "msgpack", "pickle"), 5: ("serpent", "json", "marshal", "msgpack")}
+HOSTILE_CONNECTIONS = 20
 ATTACK_SECONDS = 2.0
 REST_SECONDS = 3.0
 """Between two attacks, and between two stock programs."""
@@ -155,7 +159,9 @@ class Client(threading.Thread):
 
 
 class Mischief(threading.Thread):
-    """All kinds of `torture.clients` in turn, in either protocol, each for a moment."""
+    """Hostile and careless clients, one kind after the other, in either protocol: each opens some connections, sends
+    something over them, reads nothing, and leaves after a moment.
+    """
 
     def __init__(self, address: tuple[str, int], over: threading.Event) -> None:
         super().__init__(daemon=True)
@@ -164,15 +170,35 @@ class Mischief(threading.Thread):
         self._over = over
 
     def run(self) -> None:
-        for number, attack in enumerate(itertools.cycle(ATTACKS)):
+        kinds = [_hostile_messages(protocol) for protocol in (48, 502)]
+        for message in itertools.cycle(message for pair in zip(*kinds, strict=True) for message in pair):
             if self._over.wait(REST_SECONDS):
                 return
-            moment = threading.Event()
-            threading.Timer(ATTACK_SECONDS, moment.set).start()
-            with ExitStack() as stack:
-                attack(Scene(self._address, (48, 502)[number % 2], 20, moment), stack)
-                moment.wait()
-            self.done += 1
+            with ExitStack() as stack, suppress(OSError):
+                for _ in range(HOSTILE_CONNECTIONS):
+                    sock = stack.enter_context(socket.create_connection(self._address, 2.0))
+                    sock.sendall(message)
+                self._over.wait(ATTACK_SECONDS)
+                self.done += 1
+
+
+def _hostile_messages(protocol: int) -> list[bytes]:
+    greeting = next(frame for frame in greetings(protocol) if frame.name == "serpent").wire(None)
+    serpent = serializer_by_name(protocol, "serpent")
+
+    def call(method: str, *args: object) -> bytes:
+        data = serpent.dumps_call("Pyro.NameServer", method, args, {})
+        return Frame(protocol, MessageType.INVOKE, 1, 0, 7, b"", data).wire(None)
+
+    return [
+        b"",
+        greeting[:10],
+        greeting + call("lookup", "Pyro.NameServer")[:50],
+        greeting + call("list") * 20,
+        greeting + call("list", None, "(a+)+$"),
+        greeting + call("lookup", [1] * 500_000),
+        greeting + bytes(range(256)) * 100,
+    ]
 
 
 class StockVisitors(threading.Thread):
