@@ -327,6 +327,8 @@ class SqliteStore:
         folder = os.path.dirname(self._path) or "."
         if not os.path.isdir(folder):
             return failure(what, self._path, f"the folder {folder} does not exist", "create it first")
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            return failure(what, self._path, "it is on a read-only file system", "allow writing, or give another file")
         return failure(what, self._path, problem, "check the file, its folder and their permissions")
 
 
