@@ -139,6 +139,8 @@ def serve(
     if unixsocket:
         account.own(unixsocket)
     account.become()
+    if account.is_root:
+        log.warning("running as root, who may do everything: --user NAME goes on as that user once the ports are open")
     # Said to the system in so many words: a job in the background of a script is started with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: daemon.request_stop())
