@@ -69,7 +69,7 @@ soak: $(BENCH_READY)
 	PYTHONPATH=tests $(BIN)/python -m torture.soak --minutes $(MINUTES) --plot docs/images/soak.svg
 
 torture-storage: setup
-	$(BIN)/python tests/torture/storage.py --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+	PYTHONPATH=tests:tests/storage $(BIN)/python -m torture.storage --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 lint: setup
 	$(BIN)/ruff check

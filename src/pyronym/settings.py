@@ -71,8 +71,8 @@ class Settings:
     unread_timeout: float = 60.0
     """Seconds that a client may leave its answers unread, reading nothing at all; 0: without end."""
     max_held: int = 256 * 1024 * 1024
-    """Bytes of answers that nobody reads and of messages that are not finished, for all clients together; when a daemon
-    holds more, those of whom it holds most are dropped."""
+    """Bytes of answers that nobody reads, of messages that are not finished and of calls that are not read yet, for all
+    clients together; when a daemon holds more, those of whom it holds most are dropped."""
     idle_timeout: float = 0.0
     """Seconds after which a connection that nothing was sent over is closed; 0: never."""
     max_retries: int = 0

@@ -356,11 +356,85 @@ def test_who_does_not_finish_messages_holds_only_so_much_memory(
         clients = [stack.enter_context(connected(daemon, "target")) for _ in range(4)]
         for client in clients:
             client.sock.sendall(client.call_message("echo", ["x" * 1_200_000])[:1_000_000])
-        while "MAX_HELD" not in caplog.text:
-            with connected(daemon) as healthy:
-                healthy.call("ping")
+        wait_until_somebody_is_dropped(daemon, caplog)
         rest = [client for client in clients if not reset(client)]
         assert 1 <= len(rest) <= 3
+
+
+@pytest.mark.parametrize("flags", [0, Flag.ONEWAY])
+def test_large_calls_that_wait_to_be_read_count_as_memory_that_is_held(
+    target: Target, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, flags: int
+) -> None:
+    gate, read = threading.Event(), call.Invocation._read
+
+    def read_when_the_gate_is_open(invocation: call.Invocation) -> None:
+        if len(invocation._request.data) > call.LARGE_PAYLOAD:
+            assert gate.wait(PATIENCE)
+        read(invocation)
+
+    monkeypatch.setattr(call.Invocation, "_read", read_when_the_gate_is_open)
+    with hosting(target, max_held=3_000_000) as daemon, ExitStack() as stack:
+        clients = [stack.enter_context(connected(daemon, "target")) for _ in range(READERS + 4)]
+        for client in clients:
+            client.send("many", [0] * 300_000, flags=flags)
+        wait_until_somebody_is_dropped(daemon, caplog)
+        held = sum(connection.held()[0] for connection in list(daemon._clients._open))
+        gate.set()
+        assert held <= 3_000_000
+        assert any(reset(client) for client in clients)
+
+
+def test_a_large_oneway_call_is_read_before_the_next_call_is_taken(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or one client could have a thousand of them waiting. It is not waited for until it is done."""
+    events: list[str] = []
+    read = call.Invocation._read
+
+    def read_and_tell(invocation: call.Invocation) -> None:
+        read(invocation)
+        events.append(invocation._steps[0][0])
+
+    monkeypatch.setattr(call.Invocation, "_read", read_and_tell)
+    with hosting(target) as daemon, connected(daemon, "target") as client:
+        big = client.call_message("hold_all", [2, "x" * (2 * call.LARGE_PAYLOAD)], flags=Flag.ONEWAY)
+        client.sock.sendall(big + client.call_message("hold_all", [2, ""]))
+        assert client.value(client.receive()) == "together"
+    assert events == ["hold_all", "hold_all"]
+    assert target.done == [2 * call.LARGE_PAYLOAD, 0]
+
+
+def test_what_was_read_of_a_refused_call_is_given_up_without_the_garbage_collector(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It seldom looks at what is old, and a payload of 16 MB can be a list of 16 MB when it is refused."""
+    calls: list[weakref.ref[call.Invocation]] = []
+    read = call.Invocation._read
+
+    def read_and_note(invocation: call.Invocation) -> None:
+        calls.append(weakref.ref(invocation))
+        read(invocation)
+
+    monkeypatch.setattr(call.Invocation, "_read", read_and_note)
+    with hosting(target) as daemon, connected(daemon, "target") as client:
+        gc.disable()
+        try:
+            with pytest.raises(SerializeError, match="elements"):
+                client.call("many", [0] * 2_100_000)
+            deadline = time.monotonic() + PATIENCE
+            while calls[0]() is not None and time.monotonic() < deadline:
+                client.call("many", 1)  # until the thread that read it has let go of it
+            assert calls[0]() is None
+        finally:
+            gc.enable()
+
+
+def wait_until_somebody_is_dropped(daemon: Daemon, caplog: pytest.LogCaptureFixture) -> None:
+    dropped = False
+    while not dropped:
+        dropped = "MAX_HELD" in caplog.text
+        with connected(daemon) as healthy:  # once more after that: it is said first
+            healthy.call("ping")
 
 
 def reset(client: RawClient) -> bool:

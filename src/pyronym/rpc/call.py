@@ -81,6 +81,16 @@ class Call(ABC):
         self._replies = replies
         self._oneway = bool(request.flags & Flag.ONEWAY)
 
+    @property
+    def held(self) -> int:
+        """Bytes of the call that are kept until it is read."""
+        return 0 if self.is_read else len(self._request.data)
+
+    def forget(self) -> None:
+        """Nobody waits for the call any longer: drop what is kept of it until it is read."""
+        if not self.is_read:
+            self._request = self._request._replace(data=b"")
+
     @abstractmethod
     def run(self) -> Generator[Any, Any, None]:
         """Perform the call, as a generator: it yields what must be waited for (a Deferred or an awaitable), and is sent
@@ -206,8 +216,8 @@ class Invocation(Call):
             self._complain(problem)
             self._fail(problem)
         finally:
-            # Its traceback leads back here, and such a circle would keep what was sent, 16 MiB of it, until the garbage
-            # collector comes by.
+            # Its traceback leads to this call, and to all that had been read of it: that should not have to wait for
+            # the garbage collector, which seldom looks at what is old.
             self._failure = None
 
     def _resolve(self, target: object, name: str, args: Any, kwargs: Any) -> Callable[[], object]:

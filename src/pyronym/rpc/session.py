@@ -80,13 +80,13 @@ class ServerSession:
 
     @property
     def busy(self) -> bool:
-        """A call is out whose reply must come before any other: what is read now has to wait."""
+        """A call is out whose reply must come before any other, or that is to be read: what comes now must wait."""
         return self._current is not None
 
     @property
     def held(self) -> int:
-        """Bytes that have come and wait for the rest of their message, or for a call that is out."""
-        return self._decoder.buffered
+        """Bytes that have come and wait: for the rest of their message, for a call that is out, or to be read."""
+        return self._decoder.buffered + (0 if self._current is None else self._current.held)
 
     def turn_away(self, reason: str) -> None:
         """Refuse the client, in words of its protocol, as soon as it has said which that is."""
@@ -132,10 +132,17 @@ class ServerSession:
                 self._break_off(problem)
                 return None
             if call is not None:
-                if not call.detached:
+                if not call.detached or not call.is_read:
                     self._current = call
                 return call
         return None
+
+    def read(self, call: Call) -> bool:
+        """A call has been read, in a worker thread. Whether this was all that the session had to wait for."""
+        if call is not self._current or not call.detached:
+            return False
+        self._current = None
+        return True
 
     def finish(self, call: Call) -> None:
         """Take back a call that has run. Its reply, if it has one, is among the next `data_to_send`."""
@@ -150,6 +157,8 @@ class ServerSession:
     def close(self) -> None:
         """The connection has ended or must end. Results that were being streamed are dropped."""
         self._state = State.CLOSED
+        if self._current is not None:
+            self._current.forget()
         streams = list(self.peer.streams.values())
         self.peer.streams.clear()
         for stream in streams:

@@ -23,6 +23,8 @@ class Phase(enum.Enum):
     HANDSHAKE = Offence.HANDSHAKE_TIME
     MESSAGE = Offence.MESSAGE_TIME
     READING = Offence.UNREAD
+    CALL = Offence.HELD
+    """A call is being performed: the client waits, not the server. There is no time limit, but what is held counts."""
 
 
 class Patience(Generic[T]):

@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 
 
 EXPOSED: Final = (
-    "listening on %s without TLS or HMAC keys: whoever can reach this address can read and change all names; "
-    "switch TLS on (--tls-cert FILE) or set keys (--keys FILE), see docs/security.md, or listen on localhost or a Unix "
-    "socket"
+    "listening on %s, and not all clients need TLS or an HMAC key: whoever can reach this address can do what the "
+    "permissions allow to anyone; switch TLS on (--tls-cert FILE) or set keys (--keys FILE, without --unsigned-pyro5), "
+    "see docs/security.md, or listen on localhost or a Unix socket"
 )
 
 
@@ -124,11 +124,12 @@ class NameServerDaemon(Daemon):
 
     @property
     def is_protected(self) -> bool:
-        """Whether HMAC keys or TLS stand between the network and the server, or only this machine can reach it."""
+        """Whether TLS, or HMAC keys for all, stand before the server, or only this machine can reach it."""
         name = self.sock.getsockname()
         if not isinstance(name, tuple) or ip_address(unmapped(name[0])).is_loopback:
             return True
-        return bool(self._settings.ssl or self._pyroHmacKey or self.keys)
+        has_keys = (self._pyroHmacKey or self.keys) and not self._settings.unsigned_pyro5
+        return bool(self._settings.ssl or has_keys)
 
     def _release(self) -> None:
         self.nameserver.close()

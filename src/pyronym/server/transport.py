@@ -313,7 +313,9 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def held(self) -> tuple[int, bool]:
-        """Bytes of unread answers and unfinished messages; whether the client has read some since this was asked."""
+        """Bytes of unread answers, unfinished messages and calls that nobody has read yet; whether the client has read
+        some answers since this was asked.
+        """
         before, self._unread = self._unread, self._transport.get_write_buffer_size()
         return self._unread + self._session.held, self._unread < before
 
@@ -364,7 +366,9 @@ class Connection(asyncio.Protocol):
             return Phase.READING
         if not self._accepted:
             return Phase.HANDSHAKE
-        return Phase.MESSAGE if self._session.held and not self._is_blocked() else None
+        if not self._session.held:
+            return None
+        return Phase.CALL if self._is_blocked() else Phase.MESSAGE
 
     def _perform_calls(self) -> bool:
         """Perform the calls that are there, as long as it is this client's turn. Whether there were any."""
@@ -467,6 +471,8 @@ class Connection(asyncio.Protocol):
         """A call has come as far as it can: to something to wait for, or to its end."""
         if waited is not None:
             self._wait(call, steps, waited)
+            if self._session.read(call):
+                self._advance()
             return
         self._detached -= call.detached
         if self._lost:

@@ -36,7 +36,7 @@ from contextlib import closing, contextmanager
 
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
-from pyronym.storage.base import broken_text, failure
+from pyronym.storage.base import broken_text, failure, refuse_what_is_no_file
 from pyronym.storage.dbm_files import DbmFiles
 from pyronym.storage.in_place import FilesInPlace
 from pyronym.storage.journal import Journal, Tail
@@ -44,7 +44,6 @@ from pyronym.storage.journal import Journal, Tail
 _log = logging.getLogger(__name__)
 
 _ANSWERS = {  # error number: why, and what to do
-    errno.EISDIR: ("it is a folder", "give a file"),
     errno.EAGAIN: ("it is in use by another process", "end that process, or give another file"),
     errno.EACCES: ("permission denied", "allow reading and writing the file and its folder"),
     errno.EPERM: ("permission denied", "allow reading and writing the file and its folder"),
@@ -82,12 +81,11 @@ class DbmStore:
         self._lock = threading.Lock()
         self._journal: Journal | None = None
         self._journal_limit = _MIN_JOURNAL
+        refuse_what_is_no_file(self._path)
         self._records: dict[str, Record] | None = None
         self._writer: threading.Thread | None = None
         self._closing = threading.Event()
         with self._errors("cannot open"):
-            if os.path.isdir(self._path):
-                raise IsADirectoryError(errno.EISDIR, "is a folder")
             journal = Journal(self._path + ".journal", timeout=busy_timeout)
         try:
             with self._errors("cannot open"):

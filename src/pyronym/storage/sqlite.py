@@ -36,7 +36,7 @@ from operator import itemgetter
 
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
-from pyronym.storage.base import broken_text, failure, refusal
+from pyronym.storage.base import broken_text, failure, refusal, refuse_what_is_no_file
 from pyronym.storage.in_place import FilesInPlace
 from pyronym.storage.locking import is_at, open_locked
 from pyronym.storage.sqlite_check import damage_at_start
@@ -61,6 +61,9 @@ _OWNERS = """CREATE TABLE IF NOT EXISTS pyronym_owners
             uri nvarchar NOT NULL,
             owner nvarchar NOT NULL
         )"""
+_FOREIGN_TABLES = (
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'sqlite_*' ORDER BY name LIMIT 5"
+)
 _INDEX = "CREATE INDEX IF NOT EXISTS pyro_metadata_object ON pyro_metadata(object)"
 
 # For so many rows as there are question marks in place of the braces.
@@ -84,7 +87,10 @@ _ANSWERS = {  # result code of SQLite: why, and what to do
     sqlite3.SQLITE_READONLY: ("the file or its folder is read-only", "allow writing to both"),
     sqlite3.SQLITE_PERM: ("permission denied", "allow writing to the file and its folder"),
     sqlite3.SQLITE_FULL: ("the disk is full", "make room on it"),
-    sqlite3.SQLITE_IOERR: ("the disk failed", "check the disk, quotas, limits of file size and the system's log"),
+    sqlite3.SQLITE_IOERR: (
+        "the disk failed",
+        "check the disk, whether it is mounted read-only, quotas, limits of file size, and the system's log",
+    ),
     sqlite3.SQLITE_IOERR_FSYNC: ("the disk failed to keep what was written", "check the disk and the system's log"),
 }
 
@@ -94,7 +100,8 @@ class SqliteStore:
 
     A forked child of the process that opened it must not use it: SQLite's locks do not survive a fork.
     `busy_timeout`: seconds to wait while another process writes to the file. `alone`: no other store may be `alone`
-    with the same file at the same time, in this process or another. Raises ValueError for a path that names no file,
+    with the same file at the same time, in this process or another, and it does not put its tables into the database of
+    another program, as the storage of stock Pyro4 does. Raises ValueError for a path that names no file,
     StorageError when the file cannot be used.
     """
 
@@ -107,6 +114,7 @@ class SqliteStore:
             raise ValueError("we don't support the sqlite :memory: database; use the memory storage instead")
         if not self._path:
             raise ValueError("the name of the sqlite file is empty; give a file name")
+        self._alone = alone
         self._remains = False
         self._lock = threading.Lock()
         self._has_owners = False
@@ -194,6 +202,7 @@ class SqliteStore:
             raise failure("cannot lock", self._lock_path, problem, "allow writing to it and its folder") from problem
 
     def _connect(self, timeout: float) -> sqlite3.Connection:
+        refuse_what_is_no_file(self._path)
         with self._errors("cannot open"):
             self._refuse_damaged()
             db = sqlite3.connect(self._path, timeout=timeout, isolation_level=None, check_same_thread=False)
@@ -215,10 +224,25 @@ class SqliteStore:
                 "cannot open", self._path, f"the database is damaged ({damage})", _ANSWERS[sqlite3.SQLITE_CORRUPT][1]
             )
 
+    def _refuse_foreign(self, db: sqlite3.Connection) -> None:
+        """Raises StorageError for the database of another program, before anything is written to it."""
+        names, metadata = _columns(db, "pyro_names"), _columns(db, "pyro_metadata")
+        if names or metadata:
+            now = {"id", "name", "uri"} <= names and {"object", "metadata"} <= metadata
+            if now or ({"name", "uri"} <= names and not metadata):
+                return
+            why = "its tables pyro_names and pyro_metadata are not those of a name server"
+        elif self._alone and (others := db.execute(_FOREIGN_TABLES).fetchall()):
+            why = f"it belongs to another program (its tables: {', '.join(row[0] for row in others)})"
+        else:
+            return
+        raise failure("cannot open", self._path, why, "give another file")
+
     def _prepare(self, db: sqlite3.Connection) -> None:
         """Settings of the connection, and the schema: as it is, created, or brought up to date."""
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA synchronous = FULL")
+        self._refuse_foreign(db)
         with suppress(sqlite3.OperationalError):
             # Where it is not possible, or another process is just doing the same, the file works in its old mode too.
             db.execute("PRAGMA journal_mode = WAL")
@@ -226,14 +250,11 @@ class SqliteStore:
             names, metadata = _columns(db, "pyro_names"), _columns(db, "pyro_metadata")
             if not names and not metadata:
                 _create(db)
-            elif {"name", "uri"} <= names and not metadata:
+            elif not metadata:  # the oldest form
                 rows = db.execute("SELECT name, uri FROM pyro_names").fetchall()
                 db.execute("DROP TABLE pyro_names")
                 _create(db)
                 db.executemany("INSERT OR REPLACE INTO pyro_names(name, uri) VALUES (?, ?)", rows)
-            elif not ({"id", "name", "uri"} <= names and {"object", "metadata"} <= metadata):
-                why = "its tables pyro_names and pyro_metadata are not those of a name server"
-                raise failure("cannot open", self._path, why, "give another file")
             db.execute(_INDEX)
             self._has_owners = bool(_columns(db, "pyronym_owners"))
             db.execute("DELETE FROM pyro_names WHERE 0")  # fails if the file cannot be written to, else writes nothing
@@ -306,8 +327,8 @@ class SqliteStore:
         folder = os.path.dirname(self._path) or "."
         if not os.path.isdir(folder):
             return failure(what, self._path, f"the folder {folder} does not exist", "create it first")
-        if os.path.isdir(self._path):
-            return failure(what, self._path, "it is a folder", "give a file")
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            return failure(what, self._path, "it is on a read-only file system", "allow writing, or give another file")
         return failure(what, self._path, problem, "check the file, its folder and their permissions")
 
 
