@@ -143,6 +143,7 @@ class ServerSession:
     def close(self) -> None:
         """The connection has ended or must end. Results that were being streamed are dropped."""
         self._state = State.CLOSED
+        self._binder.close()
         streams = list(self.peer.streams.values())
         self.peer.streams.clear()
         for stream in streams:

@@ -129,6 +129,9 @@ class NameServerDaemon(Daemon):
             return True
         return bool(self._settings.ssl or self._pyroHmacKey or self.keys)
 
+    def _leave(self) -> None:
+        self.nameserver.service.end_watches()
+
     def _release(self) -> None:
         self.nameserver.close()
 

@@ -6,9 +6,9 @@ stays one that holds exactly that, in an order of its own. Two files beside it h
 ``FILE.journal``
     changes that are not in the dbm yet. A commit is one line in it, see `pyronym.storage.journal`.
 ``FILE.tags``
-    the records that have metadata or an owner, in the form of a journal. Both count only as long as the dbm has the
-    same URI for the name: when a stock Pyro4 removed the name or gave it another URI, they belong to something that is
-    gone.
+    the records that have metadata, an owner or a lease, in the form of a journal. These count only as long as the dbm
+    has the same URI for the name: when a stock Pyro4 removed the name or gave it another URI, they belong to something
+    that is gone.
 
 Now and then, and on closing, all is written afresh. A dbm may be several files, and no two files can be replaced in one
 step, so they are first completed in the folder ``FILE.writing``, which is then renamed to ``FILE.new``. From this
@@ -36,6 +36,7 @@ from typing import Any
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
 from pyronym.storage.base import broken_text, failure
+from pyronym.storage.extras import has_extras
 from pyronym.storage.in_place import FilesInPlace
 from pyronym.storage.journal import Journal, encode_line, read_changes, sync_file, sync_folder
 
@@ -197,7 +198,7 @@ class DbmStore:
             file.writelines(
                 encode_line([Change(record.name, record)])
                 for record in records
-                if record.metadata or record.owner is not None
+                if record.metadata or has_extras(record)
             )
         mode = self._mode()
         for entry in os.scandir(writing):
