@@ -92,6 +92,13 @@ class Settings:
     """Iterators are returned as streams that the client fetches item by item."""
     regex_timeout: float = 1.0
     """Seconds of computing time that a name server spends on one search with a regular expression (new in pyronym)."""
+    ephemeral_grace: float = 10.0
+    """Seconds that an ephemeral record stays after its connection has ended, and after a start of the name server, so
+    that a new connection can take it over (new in pyronym)."""
+    max_history: int = 50_000
+    """Changes that a name server remembers for those who watch and have missed some (new in pyronym)."""
+    max_watches: int = 10_000
+    """Watches of one network address that may be waiting at a time (new in pyronym)."""
     straight_road: bool = True
     """Name servers answer the commonest requests straight from their bytes, and proxies make plain calls without the
     general codec (new in pyronym). Off: to compare."""
@@ -206,6 +213,9 @@ _CHECKS: dict[str, _Check] = {
     "threadpool_size": (_is_positive, "a whole number above 0"),
     "iter_streaming": _FLAG,
     "regex_timeout": (lambda value: _is_duration(value) and value > 0, "a number of seconds above 0"),
+    "ephemeral_grace": _DURATION,
+    "max_history": _COUNT,
+    "max_watches": (_is_positive, "a whole number above 0"),
     "straight_road": _FLAG,
     "unsigned_pyro5": _FLAG,
     "detailed_traceback": _FLAG,

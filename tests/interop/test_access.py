@@ -136,7 +136,7 @@ def test_a_stock_server_opens_a_file_with_owners_and_takes_them_away(
     answers = ask(stock4_python, server.uri, *(f"ns.register({n!r}, 'PYRO:c@host:1')" for n in names), key=CAM)
     assert [answer.startswith("!! Pyro4.errors.SecurityError") for answer in answers] == [True, False, False]
     server.process.terminate()
-    owners = dict(sqlite3.connect(tmp_path / "names.sqlite").execute("SELECT name, owner FROM pyronym_owners"))
+    owners = dict(sqlite3.connect(tmp_path / "names.sqlite").execute("SELECT name, owner FROM pyronym_extras"))
     assert owners == {"kept": "key:lab", "moved": "key:cam", "again": "key:cam"}
 
 

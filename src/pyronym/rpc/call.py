@@ -53,6 +53,12 @@ class Binder:
             return self._bound.setdefault(hosted, hosted.bind(self.peer))
         return self._bound[hosted]
 
+    def close(self) -> None:
+        """The session has ended."""
+        while self._bound:
+            hosted, bound = self._bound.popitem()
+            hosted.release(bound)
+
 
 class Call(ABC):
     """One invoke message. The shell performs it with `run` and then gives it back to its session.

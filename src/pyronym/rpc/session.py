@@ -159,6 +159,7 @@ class ServerSession:
         self._state = State.CLOSED
         if self._current is not None:
             self._current.forget()
+        self._binder.close()
         streams = list(self.peer.streams.values())
         self.peer.streams.clear()
         for stream in streams:

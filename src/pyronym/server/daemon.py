@@ -242,6 +242,9 @@ class Daemon:
     def clientDisconnect(self, conn: Peer) -> None:
         """Called when a client has gone. Runs on the daemon's loop, so it must not wait for anything."""
 
+    def _leave(self) -> None:
+        """Called once, on the loop, before the connections are closed: for calls that would not end for long."""
+
     def _release(self) -> None:
         """Called once, when the daemon is closed and answers nobody any more: for what a subclass has to give back."""
 
@@ -361,6 +364,7 @@ class Daemon:
     async def _say_goodbye(self) -> None:
         for acceptor in self._acceptors:
             acceptor.close()
+        self._leave()
         await self._clients.leave(GOODBYE_SECONDS)
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:

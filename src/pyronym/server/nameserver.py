@@ -131,6 +131,9 @@ class NameServerDaemon(Daemon):
         has_keys = (self._pyroHmacKey or self.keys) and not self._settings.unsigned_pyro5
         return bool(self._settings.ssl or has_keys)
 
+    def _leave(self) -> None:
+        self.nameserver.service.end_watches()
+
     def _release(self) -> None:
         self.nameserver.close()
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
+from pyronym.directory.record import Change
+from pyronym.errors import StorageError
 from pyronym.rpc.exposed import Members, exposed_members
 from pyronym.rpc.hosting import Hosted, Peer, StraightRoad
 from pyronym.service import pyro4, pyro5, requests
-from pyronym.service.guard import Audit, Guard
+from pyronym.service.guard import Audit, Guard, told
 from pyronym.service.nameservice import NameService
 from pyronym.service.permissions import OPEN, Client, Permissions
 from pyronym.service.straight_road import Requests, straight_road
@@ -28,12 +31,21 @@ class HostedNameServer(Hosted):
     def __init__(self, service: NameService, settings: Settings, other_uris: Mapping[int, URI] = MappingProxyType({})):
         self.permissions: Permissions | None = None
         """What clients may do; None: everything. A client gets what is set when it connects."""
-        self.audit: Audit | None = None
-        """Told of what clients change, and of what they were refused."""
+        self._audit: Audit | None = None
         self._service = service
         self._other_uris = other_uris
         self._settings = settings
         self._requests = {protocol: Requests(service, protocol, settings) for protocol in (PYRO4, PYRO5)}
+
+    @property
+    def audit(self) -> Audit | None:
+        """Told of what clients change, of what they were refused, and of what has gone because leases ended."""
+        return self._audit
+
+    @audit.setter
+    def audit(self, audit: Audit | None) -> None:
+        self._audit = audit
+        self._service.expiry_note = None if audit is None else partial(_take_down_expiry, audit)
 
     def members(self, protocol: int) -> Members:
         """The methods of the dialect that goes with `protocol`."""
@@ -43,7 +55,13 @@ class HostedNameServer(Hosted):
         """The name server for one client."""
         own_uri = self._other_uris.get(peer.local[1]) if isinstance(peer.local, tuple) else None
         service = self._guard(peer) or self._service
-        return _dialect(peer.protocol)(service, peer.local, own_uri, self._settings)
+        client = peer.remote[0] if isinstance(peer.remote, tuple) else None
+        return _dialect(peer.protocol)(service, peer.local, own_uri, self._settings, client)
+
+    def release(self, bound: object) -> None:
+        """A client has gone."""
+        assert isinstance(bound, requests.NameServer), "that is what `bind` gives"
+        bound.disconnected()
 
     def straight_road(self, peer: Peer, hmac_key: bytes | None) -> StraightRoad | None:
         """The straight road for one client."""
@@ -54,15 +72,20 @@ class HostedNameServer(Hosted):
 
     def _guard(self, peer: Peer) -> Guard | None:
         """What stands between this client and the service; None: nothing."""
-        if self.permissions is None and self.audit is None and not self._settings.max_names_per_client:
+        if self.permissions is None and self._audit is None and not self._settings.max_names_per_client:
             return None
         host, address = None, "unix socket"
         if isinstance(peer.remote, tuple):
             host, port = peer.remote
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         client = Client(peer.tls_subject, peer.key_name, peer.unix_user, host)
-        return Guard(self._service, (self.permissions or OPEN).grant(client), address, self.audit)
+        return Guard(self._service, (self.permissions or OPEN).grant(client), address, self._audit)
 
 
 def _dialect(protocol: int) -> type[requests.NameServer]:
     return pyro4.NameServer if protocol == PYRO4 else pyro5.NameServer
+
+
+def _take_down_expiry(audit: Audit, changes: Sequence[Change], error: StorageError | None) -> None:
+    for about in told(changes, error):
+        audit({"who": "the name server", "from": None, "what": "expire", **about})

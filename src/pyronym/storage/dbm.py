@@ -6,9 +6,9 @@ stays one that holds exactly that, in an order of its own. Two files beside it h
 ``FILE.journal``
     changes that are not in the dbm yet. A commit is one line in it, see `pyronym.storage.journal`.
 ``FILE.tags``
-    the records that have metadata or an owner, in the form of a journal. Both count only as long as the dbm has the
-    same URI for the name: when a stock Pyro4 removed the name or gave it another URI, they belong to something that is
-    gone.
+    the records that have metadata, an owner or a lease, in the form of a journal. These count only as long as the dbm
+    has the same URI for the name: when a stock Pyro4 removed the name or gave it another URI, they belong to something
+    that is gone.
 
 Now and then, and on closing, all is written afresh. A dbm may be several files, and no two files can be replaced in one
 step, so they are first completed in the folder ``FILE.writing``, which is then renamed to ``FILE.new``. From this

@@ -15,6 +15,7 @@ from typing import Any
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
 from pyronym.storage.base import failure
+from pyronym.storage.extras import has_extras
 from pyronym.storage.journal import encode_line, read_changes, sync_file, sync_folder
 
 _SAVE = "restore it from a backup, or save what can be read in it with: pyronym salvage dbm:FILE NEWFILE"
@@ -118,7 +119,7 @@ class DbmFiles:
             for record in records:
                 number += 1
                 db[record.name.encode()] = record.uri.encode()
-                if record.metadata or record.owner is not None:
+                if record.metadata or has_extras(record):
                     tags.write(encode_line([Change(record.name, record)]))
             if len(db) != number:
                 why = f"a {kind} file cannot hold every name, such as the empty one or long ones"

@@ -2,8 +2,8 @@ r"""A file of changes, one line for each commit::
 
     <crc32 of the rest, 8 hex digits> <JSON list of changes>\n
 
-A change is ``[name]`` for a delete and ``[name, uri, [tag, ...]]`` for a put, with the owner as a fourth item if the
-record has one. A line that is broken at the very end
+A change is ``[name]`` for a delete and ``[name, uri, [tag, ...]]`` for a put, with owner and lease (each a text or
+null, see `pyronym.storage.extras`) as two more items if the record has any. A line that is broken at the very end
 was being written when the power failed: nobody was told that it is durable, and it is ignored. A broken line anywhere
 else is damage.
 """
@@ -20,6 +20,7 @@ from contextlib import suppress
 
 from pyronym.directory.record import Change, Record
 from pyronym.storage.base import failure
+from pyronym.storage.extras import NO_EXTRAS, extras_of, has_extras, with_extras
 from pyronym.storage.locking import is_at, open_locked
 
 _log = logging.getLogger(__name__)
@@ -154,8 +155,8 @@ def _item(change: Change) -> list[object]:
     record = change.record
     if record is None:
         return [change.name]
-    owner = [] if record.owner is None else [record.owner]
-    return [change.name, record.uri, sorted(record.metadata), *owner]
+    extras = extras_of(record) if has_extras(record) else ()
+    return [change.name, record.uri, sorted(record.metadata), *extras]
 
 
 def decode_line(line: bytes) -> list[Change]:
@@ -165,7 +166,7 @@ def decode_line(line: bytes) -> list[Change]:
         raise ValueError("the checksum is wrong")
     changes = []
     for name, *put in json.loads(text):
-        record = Record(name, put[0], frozenset(put[1]), *put[2:3]) if put else None
+        record = with_extras(Record(name, put[0], frozenset(put[1])), *(put[2:4] or NO_EXTRAS)) if put else None
         changes.append(Change(name, record))
     return changes
 
