@@ -314,15 +314,20 @@ class Snapshots:
         self.copying = False
 
 
-@pytest.mark.parametrize("kind", [*KINDS, None])
-def test_a_kill_at_any_step_of_writing_afresh_loses_nothing(tmp_path, monkeypatch, kind):
+def a_dbm_with_names(tmp_path, kind=None):
+    """Its folder, its path, and a model of what is in it: BEFORE."""
     folder = tmp_path / "folder"
     folder.mkdir()
     path = str(folder / "names")
     if kind is not None:
         import_module(kind).open(path, "n").close()
     commit(path, *(put(name, *value) for name, value in BEFORE.items()))
-    model = {name: put(name, *value).record for name, value in BEFORE.items()}
+    return folder, path, {name: put(name, *value).record for name, value in BEFORE.items()}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, None])
+def test_a_kill_at_any_step_of_writing_afresh_loses_nothing(tmp_path, monkeypatch, kind):
+    folder, path, model = a_dbm_with_names(tmp_path, kind)
     apply_to(model, CHANGES)
 
     store = DbmStore(path)
@@ -342,13 +347,7 @@ def test_a_kill_at_any_step_of_writing_afresh_loses_nothing(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("kind", [*KINDS, None])
 def test_a_kill_at_any_step_of_writing_afresh_beside_changes_loses_none_of_them(tmp_path, monkeypatch, kind):
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    path = str(folder / "names")
-    if kind is not None:
-        import_module(kind).open(path, "n").close()
-    commit(path, *(put(name, *value) for name, value in BEFORE.items()))
-    model = {name: put(name, *value).record for name, value in BEFORE.items()}
+    folder, path, model = a_dbm_with_names(tmp_path, kind)
     acknowledged = []  # at each step
     store = DbmStore(path)
 
@@ -381,11 +380,7 @@ def test_a_kill_at_any_step_of_writing_afresh_beside_changes_loses_none_of_them(
 
 
 def test_a_kill_at_any_step_of_a_recovery_loses_nothing(tmp_path, monkeypatch):
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    path = str(folder / "names")
-    commit(path, *(put(name, *value) for name, value in BEFORE.items()))
-    model = {name: put(name, *value).record for name, value in BEFORE.items()}
+    folder, path, model = a_dbm_with_names(tmp_path)
     apply_to(model, CHANGES)
     store = DbmStore(path)
     store.commit(CHANGES)
