@@ -142,6 +142,7 @@ def _soak(servers: NameServers, file: Path, seconds: float, number: int, restart
             ends.pop(0)
             server.process.signal(chance.choice([signal.SIGKILL, signal.SIGTERM]))
             server.process.wait()
+            server.process.close()
             servers.processes.remove(server.process)
             server = servers(port=port, storage=storage)
             seen.restarts.append(time.monotonic() - began)
