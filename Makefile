@@ -80,7 +80,7 @@ types: setup
 
 audit: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group audit
-	$(BIN)/pip-audit --local --skip-editable
+	$(BIN)/pip-audit --local --skip-editable --strict
 
 bench: $(BENCH_READY)
 	$(BIN)/python -m benchmarks $(BENCH)

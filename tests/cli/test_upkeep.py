@@ -128,8 +128,19 @@ def test_a_database_whose_head_is_lost_is_checked_when_its_kind_is_said(tmp_path
 
 
 @KINDS
-@pytest.mark.parametrize("what", ["text", "folder", "pipe", "device", "socket", "missing folder", "other database"])
-def test_a_server_does_not_start_on_what_is_no_storage(kind, what, tmp_path):
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("text", "it is not a SQLite database|not a dbm file"),
+        ("folder", "it is a folder"),
+        ("pipe", "it is a device, a pipe or a socket"),
+        ("device", "it is a device, a pipe or a socket"),
+        ("socket", "it is a device, a pipe or a socket"),
+        ("missing folder", "does not exist|Not a directory"),
+        ("other database", "it belongs to another program|not a dbm file"),
+    ],
+)
+def test_a_server_does_not_start_on_what_is_no_storage(kind, what, says, tmp_path):
     path = tmp_path / "names"
     with socket.socket(socket.AF_UNIX) as sock:
         match what:
@@ -152,6 +163,7 @@ def test_a_server_does_not_start_on_what_is_no_storage(kind, what, tmp_path):
         done = run([PYRONYM, "serve", "-n", "127.0.0.1", "-p", "0", "-s", f"{kind}:{path}"])
         assert (done.status, done.stdout, done.stderr.count("\n")) == (1, "", 1)
         assert done.stderr.startswith(f"pyronym: error: cannot open {path}: ")
+        assert re.search(says, done.stderr)
         assert bytes_of(tmp_path) == before
 
 

@@ -8,6 +8,7 @@ import pwd
 import resource
 import signal
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -398,7 +399,9 @@ def test_a_server_started_by_root_goes_on_as_another_user(stock4_python: Path, k
     try:
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         log, database = folder / "audit.log", folder / "names.sqlite"
-        command = [PYRONYM, "serve", "-n", "127.0.0.1", "-p", "0", "-s", f"sql:{database}"]
+        in_groups = "import os, sys; os.setgroups([0, 4]); os.execv(sys.argv[1], sys.argv[1:])"
+        command = [sys.executable, "-c", in_groups, PYRONYM, "serve", "-n", "127.0.0.1", "-p", "0"]
+        command += ["-s", f"sql:{database}"]
         process = Process([*command, "--user", "nobody", "--audit-log", str(log)])
         with stopping([process]):
             uri = process.wait_for_line(r"^URI = (PYRO:\S+)")[1]
@@ -406,7 +409,8 @@ def test_a_server_started_by_root_goes_on_as_another_user(stock4_python: Path, k
             status = Path(f"/proc/{process.pid}/status").read_text()
             for kind, number in (("Uid", nobody.pw_uid), ("Gid", nobody.pw_gid)):
                 assert f"{kind}:\t" + "\t".join([str(number)] * 4) in status
-            assert "Groups:\t0" not in status
+            groups = status.partition("Groups:")[2].splitlines()[0].split()
+            assert {int(group) for group in groups} == set(os.getgrouplist("nobody", nobody.pw_gid))
             assert ask(stock4_python, uri, "ns.register('a', 'PYRO:a@host:1')") == ["None"]
             assert process.terminate() == 0
         assert log.stat().st_uid == database.stat().st_uid == nobody.pw_uid

@@ -11,6 +11,7 @@ from pyronym.errors import LimitError, StorageError
 from pyronym.service.nameservice import NameService, waited_for
 from pyronym.service.permissions import OPEN, Client, Grant
 from pyronym.service.quota import Quota
+from pyronym.settings import Settings
 from pyronym.storage.mapping import storage_behind
 from pyronym.storage.memory import MemoryStorage
 
@@ -64,7 +65,7 @@ class Broken:
 
 
 def test_names_that_are_removed_by_anybody_do_not_count_any_more() -> None:
-    service = NameService(storage_behind(MemoryStorage()), max_names=2)
+    service = NameService(storage_behind(MemoryStorage()), Settings(max_names_per_client=2))
     mine, other = grant("10.0.0.1"), grant("10.0.0.2")
     for name in ("a", "b"):
         service.register(name, "PYRO:a@b:1", NO_TAGS, grant=mine)
@@ -80,7 +81,7 @@ def test_names_that_are_removed_by_anybody_do_not_count_any_more() -> None:
 
 @pytest.mark.parametrize("immediate", [True, False])
 def test_names_that_could_not_be_registered_do_not_count(immediate: bool) -> None:
-    service = NameService(Broken(immediate), max_names=1)
+    service = NameService(Broken(immediate), Settings(max_names_per_client=1))
     for name in ("a", "b", "c"):
         with pytest.raises(StorageError, match="broken"):
             waited_for(service.register(name, "PYRO:a@b:1", NO_TAGS, grant=grant("10.0.0.1")))

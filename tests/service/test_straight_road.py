@@ -1,5 +1,6 @@
 """The straight road and the general road give the same answers: to real requests, odd ones, and hostile bytes."""
 
+import hmac
 from functools import partial
 
 import pytest
@@ -180,6 +181,15 @@ def test_a_correlation_id_comes_back(protocol, serializer):
     with_road, without, _ = both(request(protocol, serializer, "lookup", "lab.camera", correlation=ID), protocol)
     assert with_road == without
     assert without[0].correlation == ID
+
+
+def test_the_straight_road_compares_signatures_in_constant_time(monkeypatch):
+    session = connected(PYRO4, Settings(), KEY)
+    compared = []
+    compare = hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", lambda *two: compared.append(two) or compare(*two))
+    assert session.receive_data(request(PYRO4, "serpent", "lookup", "lab.camera", key=KEY))
+    assert len(compared) == 1
 
 
 @pytest.mark.parametrize("serializer", ["serpent", "json", "msgpack", "marshal"])

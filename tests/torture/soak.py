@@ -38,6 +38,7 @@ class Sample:
     descriptors: int
     threads: int
     disk: float
+    names: int
     requests: int
     median: float
     p99: float
@@ -49,6 +50,7 @@ LABELS = {
     "descriptors": "descriptors",
     "threads": "threads",
     "disk": "files [MB]",
+    "names": "names",
     "requests": "requests",
     "median": "median [ms]",
     "p99": "99 % [ms]",
@@ -99,6 +101,7 @@ def measure(server: NameServer, file: Path, clients: Sequence[Client], time_: fl
         descriptors=len(list((folder / "fd").iterdir())),
         threads=int(status["Threads"]),
         disk=sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*")) / 2**20,
+        names=sum(client.names for client in clients),
         requests=requests,
         median=statistics.median(latencies) * 1000,
         p99=latencies[len(latencies) * 99 // 100] * 1000,
@@ -139,6 +142,7 @@ def _soak(servers: NameServers, file: Path, seconds: float, number: int, restart
             ends.pop(0)
             server.process.signal(chance.choice([signal.SIGKILL, signal.SIGTERM]))
             server.process.wait()
+            server.process.close()
             servers.processes.remove(server.process)
             server = servers(port=port, storage=storage)
             seen.restarts.append(time.monotonic() - began)

@@ -21,8 +21,9 @@ from pyronym.serializers.registry import serializer_by_name
 from pyronym.wire.message import MessageType
 from stock import PYRO4, PYRO5
 
-NAMES = 1000
-"""Of each client at most, more or less."""
+NAMES = 500
+"""Of each client at most. The number at which it removes all of them is another one each time, so that the clients do
+not keep step, and all together have as many names at each time."""
 PAUSE = 0.02
 """Seconds that a client waits at most between two requests. Without, latencies would only say how many clients wait."""
 SERIALIZERS = {4: ("serpent", "json", "marshal", "msgpack", "pickle"), 5: ("serpent", "json", "marshal", "msgpack")}
@@ -35,7 +36,8 @@ REST_SECONDS = 3.0
 class Client(threading.Thread):
     """Number `number` of the clients: every second one speaks Pyro4, the others Pyro5, in all serializers.
 
-    `latencies`: how long lookups took, in seconds. `losses`: what was not as it had been acknowledged.
+    `names`: how many it has. `latencies`: how long lookups took, in seconds. `losses`: what was not as it had been
+    acknowledged.
     """
 
     def __init__(self, uri: str, number: int, over: threading.Event, seed: int) -> None:
@@ -51,6 +53,7 @@ class Client(threading.Thread):
         self._serializer = names[number // 2 % len(names)]
         self._over = over
         self._random = random.Random(seed * 1000 + number)
+        self._limit = self._random.randrange(1, NAMES)
         self._mine: dict[str, str] = {}
         self._uncertain: set[str] = set()
         self._actions: dict[Callable[[Proxy], None], int] = {
@@ -63,6 +66,10 @@ class Client(threading.Thread):
             self._list_regex: 3,
             self._list_tagged: 3,
         }
+
+    @property
+    def names(self) -> int:
+        return len(self._mine)
 
     def run(self) -> None:
         while not self._over.is_set():
@@ -88,8 +95,9 @@ class Client(threading.Thread):
                 self.losses.append(f"{name}: {expected.get(name)} was acknowledged, {found.get(name)} is there")
 
     def _ask(self, proxy: Proxy) -> None:
-        if len(self._mine) > NAMES:
+        if len(self._mine) >= self._limit:
             self._remove_all(proxy)
+            self._limit = self._random.randrange(1, NAMES)
         else:
             (action,) = self._random.choices(list(self._actions), list(self._actions.values()))
             action(proxy)
