@@ -106,6 +106,9 @@ class Endpoint:
     def _pyroSerializerName(self) -> str:
         return self._pyroSerializer or self._pyroSettings.serializer
 
+    def _pyroMissing(self, name: str, kind: str = "attribute or method") -> AttributeError:
+        return AttributeError(f"remote object '{self._pyroUri}' has no exposed {kind} '{name}'")
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Endpoint) and other._pyroUri == self._pyroUri
 

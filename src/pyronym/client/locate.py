@@ -11,9 +11,9 @@ from pyronym.client.deadline import Deadline
 from pyronym.client.endpoint import key_bytes
 from pyronym.client.name_server import NameServerEndpoint, uri_of
 from pyronym.client.network import run
-from pyronym.client.nodes import call_node
 from pyronym.client.proxy import Proxy
-from pyronym.client.resolving import resolve_uri
+from pyronym.client.repeating import call_node
+from pyronym.client.resolving import checked_uri, resolve_uri
 from pyronym.client.search import find_name_server, named_nodes
 from pyronym.rpc.client import BATCH_METHOD
 from pyronym.settings import Settings, config
@@ -61,7 +61,7 @@ def locate(
 class NameServerProxy(NameServerEndpoint, Proxy):
     """A proxy for a name server of several nodes, which moves to the next one when its node gets lost.
 
-    Calls that change nothing (`pyronym.client.nodes.READS`) are made again there, and so are changes that certainly
+    Calls that change nothing (`pyronym.client.repeating.READS`) are made again there, and so are changes that certainly
     have not been carried out. Otherwise a change raises UncertainError, which says what to do. A node that does not
     answer in time ends the call with a TimeoutError, and the next call goes to another node.
     """
@@ -97,9 +97,8 @@ class NameServerProxy(NameServerEndpoint, Proxy):
         batch: bool = False,
     ) -> Any:
         async def connect() -> Connection[SocketStream]:
-            # Of a node that ended since the last call nobody need fear that it has carried out the next one.
+            # A request to a node that has ended since the last call would seem to be sent, and to be uncertain.
             if self._pyroConnection is not None and self._pyroConnection.stream.ended():
-                self._pyroNodes.is_gone(self._pyroConnection.uri)
                 self._pyroRelease()
             return self._pyroConnect(Deadline(self._pyroTimeout))
 
@@ -121,7 +120,5 @@ def resolve(uri: str | URI, hmac_key: str | bytes | None = None) -> URI:
 
 def resolve_with(uri: str | URI, hmac_key: str | bytes | None = None, *, settings: Settings) -> URI:
     """`resolve`, with these settings."""
-    if not isinstance(uri, str | URI):
-        raise TypeError(f"can only resolve Pyro URIs, not {type(uri).__name__}")
-    whole = uri if isinstance(uri, URI) else URI(uri)
-    return run(resolve_uri(BLOCKING, whole, settings, key_bytes(hmac_key), Deadline(settings.commtimeout)))
+    deadline = Deadline(settings.commtimeout)
+    return run(resolve_uri(BLOCKING, checked_uri(uri), settings, key_bytes(hmac_key), deadline))

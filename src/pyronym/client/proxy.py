@@ -18,13 +18,13 @@ from pyronym.client.container import RemoteContainer
 from pyronym.client.deadline import ENDLESS, Deadline
 from pyronym.client.endpoint import Endpoint, is_local, key_bytes, revived
 from pyronym.client.network import Network, run
+from pyronym.client.repeating import call_again
 from pyronym.client.stream import ItemIterator
 from pyronym.errors import (
     CommunicationError,
     ConnectionClosedError,
     NameServerNotFoundError,
     PyroError,
-    TimeoutError,
 )
 from pyronym.rpc.client import BATCH_METHOD, Answer, Failure, ItemStream, Result, members_from_metadata
 from pyronym.settings import Settings, config
@@ -191,16 +191,13 @@ class Proxy(RemoteContainer, Endpoint):
 
     def _pyroCall(self, method: str, args: Sequence[object], kwargs: Mapping[str, object]) -> Any:
         """Call `method`, and again as often as `_pyroMaxRetries` says while the connection fails."""
-        retries_left = self._pyroMaxRetries
-        while True:
-            try:
-                answer = self._pyroAsk(method, args, kwargs)
-                break
-            except (ConnectionClosedError, TimeoutError):
-                if retries_left <= 0:
-                    raise
-                retries_left -= 1
-        return self._pyroOutcome(answer)
+        if not self._pyroMaxRetries:
+            return self._pyroOutcome(self._pyroAsk(method, args, kwargs))
+
+        async def once() -> Answer | None:
+            return self._pyroAsk(method, args, kwargs)
+
+        return self._pyroOutcome(run(call_again(once, self._pyroMaxRetries)))
 
     def _pyroAsk(
         self,
@@ -295,7 +292,7 @@ class Proxy(RemoteContainer, Endpoint):
             if name in self._pyroAttrs:
                 return self._pyroInvoke("__getattr__", (name,), {})
             if name not in self._pyroMethods:
-                raise AttributeError(f"remote object '{self._pyroUri}' has no exposed attribute or method '{name}'")
+                raise self._pyroMissing(name)
         return RemoteMethod(self, name)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -306,7 +303,7 @@ class Proxy(RemoteContainer, Endpoint):
             return
         self._pyroGetMetadata()
         if name not in self._pyroAttrs:
-            raise AttributeError(f"remote object '{self._pyroUri}' has no exposed attribute '{name}'")
+            raise self._pyroMissing(name, "attribute")
         self._pyroInvoke("__setattr__", (name, value), {})
 
     def __dir__(self) -> list[str]:

@@ -9,7 +9,8 @@ from typing import TypeVar
 from pyronym.client.connection import Connection
 from pyronym.client.deadline import Deadline
 from pyronym.client.network import Network, Stream
-from pyronym.client.nodes import Nodes, call_node
+from pyronym.client.nodes import Nodes
+from pyronym.client.repeating import call_node
 from pyronym.client.search import find_name_server, named_nodes
 from pyronym.errors import NamingError, ProtocolError
 from pyronym.settings import Settings
@@ -68,3 +69,10 @@ def object_address(found: object, asked: object) -> URI:
     if resolved.protocol != "PYRO":
         raise NamingError(f"{asked} stands for {resolved}, which is no address of an object (expected a PYRO URI)")
     return resolved
+
+
+def checked_uri(uri: str | URI) -> URI:
+    """A URI that is to be resolved. TypeError for what is none, PyroError for a text that is none."""
+    if not isinstance(uri, str | URI):
+        raise TypeError(f"can only resolve Pyro URIs, not {type(uri).__name__}")
+    return uri if isinstance(uri, URI) else URI(uri)
