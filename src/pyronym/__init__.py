@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyronym.client.batch import batch
     from pyronym.client.locate import locateNS, resolve
     from pyronym.client.proxy import Proxy
+    from pyronym.client.resolver import Resolver
     from pyronym.rpc.exposed import behavior, callback, expose, oneway
     from pyronym.server.broadcast import BroadcastServer
     from pyronym.server.daemon import Daemon
@@ -31,6 +32,7 @@ __all__ = [
     "NameServer",
     "NameServerDaemon",
     "Proxy",
+    "Resolver",
     "Settings",
     "aio",
     "batch",
@@ -60,6 +62,7 @@ _HOMES = {
     "NameServer": "service.local",
     "NameServerDaemon": "server.nameserver",
     "Proxy": "client.proxy",
+    "Resolver": "client.resolver",
     "batch": "client.batch",
     "behavior": "rpc.exposed",
     "callback": "rpc.exposed",

@@ -67,7 +67,12 @@ class Watchable:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def watch(self, prefix: str = "", since: int | None = None, timeout: float = 30.0) -> dict[str, object]:
+    async def watch(
+        self,
+        prefix: str = "",
+        since: int | None = None,
+        timeout: float = 30.0,  # noqa: ASYNC109  (the argument has this name)
+    ) -> dict[str, object]:
         if since is None:
             return {"revision": self._revision, "changes": [], "reset": False}
         if not self._revision - len(self._history) <= since <= self._revision:
@@ -82,9 +87,7 @@ class Watchable:
         return {"revision": self._revision, "changes": changes, "reset": False}
 
     def _since(self, since: int, prefix: str) -> Any:
-        return [
-            change for change in self._history if change["revision"] > since and change["name"].startswith(prefix)
-        ]
+        return [change for change in self._history if change["revision"] > since and change["name"].startswith(prefix)]
 
 
 def daemon_with(watchable: Watchable, port: int = 0) -> Daemon:
