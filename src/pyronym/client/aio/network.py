@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -171,8 +172,10 @@ class LoopNetwork:
             try:
                 sock.setblocking(False)
                 await loop.sock_connect(sock, address)
-            except BaseException:
+            except BaseException as problem:
                 sock.close()
+                if isinstance(problem, OSError) and problem.errno:
+                    raise OSError(problem.errno, os.strerror(problem.errno)) from problem  # the loops' words do not say
                 raise
             if sock.family == socket.AF_UNIX:  # from here on the socket is the loop's to close
                 return (await loop.create_unix_connection(make, sock=sock))[1]
