@@ -18,6 +18,7 @@ from loops import LOOPS, OnLoop
 from processes import Process, stopping
 from pyronym import aio
 from pyronym.client import following
+from pyronym.client.proxy import Proxy
 from pyronym.errors import NamingError, SecurityError
 from pyronym.server.daemon import Daemon
 from pyronym.settings import Settings
@@ -37,6 +38,8 @@ def on_loop(request: pytest.FixtureRequest) -> OnLoop[Any]:
 def watchable() -> Iterator[Daemon]:
     with serving(daemon_with(Watchable())) as daemon:
         yield daemon
+        with Proxy(daemon.uriFor("Pyro.NameServer")) as names:
+            names.stop()
 
 
 class Nodes:

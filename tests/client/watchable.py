@@ -25,7 +25,13 @@ class Watchable:
         self._history: list[dict[str, Any]] = []
         self._first = self._revision = random.getrandbits(30) << 32
         self._changed = asyncio.Event()
+        self._stopping = False
         self.lookups = 0
+
+    async def stop(self) -> None:
+        """Have all watches end, so that nothing runs in the daemon when it is closed."""
+        self._stopping = True
+        self._changed.set()
 
     async def ping(self) -> None:
         pass
@@ -78,7 +84,7 @@ class Watchable:
         if not self._revision - len(self._history) <= since <= self._revision:
             return {"revision": self._revision, "changes": [], "reset": True}
         deadline = asyncio.get_running_loop().time() + timeout
-        while not (changes := self._since(since, prefix)):
+        while not (changes := self._since(since, prefix)) and not self._stopping:
             try:
                 async with asyncio.timeout_at(deadline):
                     await self._changed.wait()

@@ -61,7 +61,10 @@ class SocketStream:
         except ConnectionClosedError:
             if unsent is None:
                 raise
-            raise unsent from unsent.__cause__
+            try:
+                raise unsent from unsent.__cause__
+            finally:
+                unsent = None  # its traceback has this frame: until they are found, they would keep the socket
         return answer
 
     def _receive(self, deadline: Deadline) -> bytes:

@@ -68,8 +68,9 @@ class Resolver:
         self._asked._pyroTimeout = self._patience()
         self._fresh: dict[str, URI] = {}  # the answers that the watch keeps right
         self._known: dict[str, URI] = {}  # all answers there were
-        self._lock = threading.Lock()  # for both of them, and for what is watched
-        self._watched: _Watched | None = None
+        self._questions: dict[str, object] = {}  # those under way, as far as there was no news of their names
+        self._lock = threading.Lock()  # for changes of what is above
+        self._node: Proxy | None = None  # the node that is watched
         self._up = threading.Event()
         self._closing = threading.Event()
         self._follower = Follower(BLOCKING, self._asked, prefix, _POLL, listing=False)
@@ -130,19 +131,23 @@ class Resolver:
 
     def _ask(self, name: str) -> URI:
         """Ask the node that is watched, so that the watch tells of all that happens to the answer; else any other."""
-        watched = self._watched
-        if watched is not None and name.startswith(self._prefix):
-            news = watched.news
+        node = self._node
+        if node is not None and name.startswith(self._prefix):
+            question = self._questions[name] = object()
             try:
-                uri = self._learn(name, watched.node)
+                uri = self._learn(name, node)
             except CommunicationError as problem:
                 log.info("%s is asked elsewhere: %s", name, problem)
             else:
                 with self._lock:
-                    # If there were news, this answer may be older than they are, and they will not come again.
-                    if watched is self._watched and watched.news == news:
+                    # If there was news of it meanwhile, this answer may be older, and the news will not come again.
+                    if self._questions.get(name) is question:
                         self._fresh[name] = uri
                 return uri
+            finally:
+                with self._lock:
+                    if self._questions.get(name) is question:
+                        del self._questions[name]
         try:
             return self._learn(name, self._asked)
         except (CommunicationError, NameServerNotFoundError):
@@ -183,20 +188,19 @@ class Resolver:
     def _take(self, events: Iterable[Event]) -> None:
         assert self._follower.connection is not None, "it has just given the events"
         with self._lock:
-            if self._watched is None:
-                node = Proxy(self._follower.connection.uri, settings=self._settings, hmac_key=self._key)
-                node._pyroTimeout = self._patience()
-                self._watched = _Watched(node)
+            if self._node is None:
+                self._node = Proxy(self._follower.connection.uri, settings=self._settings, hmac_key=self._key)
+                self._node._pyroTimeout = self._patience()
             for event in events:
-                self._watched.news += 1
                 if isinstance(event, Change):
                     self._correct(event)
                 else:
-                    self._fresh.clear()
+                    self._start_anew()
         self._up.set()
 
     def _correct(self, change: Change) -> None:
         """Of names that nobody asked for nothing is kept. What is no address is asked for again, for its error."""
+        self._questions.pop(change.name, None)
         self._fresh.pop(change.name, None)
         if self._known.pop(change.name, None) is None or change.uri is None:
             return
@@ -205,16 +209,14 @@ class Resolver:
         except PyroError as problem:
             log.debug("%s", problem)
 
+    def _start_anew(self) -> None:
+        self._questions.clear()
+        self._fresh.clear()
+
     def _forget(self) -> None:
         self._up.clear()
         with self._lock:
-            self._watched = None
-            self._fresh = {}
-
-
-class _Watched:
-    """The node that is watched. `news`: how many events there were."""
-
-    def __init__(self, node: Proxy) -> None:
-        self.node = node
-        self.news = 0
+            node, self._node = self._node, None
+            self._start_anew()
+        if node is not None:
+            node._pyroRelease()
