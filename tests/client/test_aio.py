@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -374,6 +375,34 @@ def test_a_request_that_was_not_sent_in_full_is_known_as_such(on_loop: OnLoop[No
 
     with Deaf({"echo": echo}, limit=1000) as daemon:
         on_loop(main())
+
+
+class HalfClosing(ScriptedDaemon):
+    """Ends its side in the middle of a message that is over the limit, and reads on when it is told to."""
+
+    def __init__(self, **options: Any) -> None:
+        self.go_on = threading.Event()
+        self.received = 0
+        super().__init__({"echo": echo}, **options)
+
+    def _refuse_with(self, sock: socket.socket, problem: Exception) -> None:
+        sock.shutdown(socket.SHUT_WR)
+        self.go_on.wait(PATIENCE)
+        with suppress(ConnectionError):
+            while data := sock.recv(65536):
+                self.received += len(data)
+
+
+def test_the_rest_of_a_request_is_not_sent_when_nobody_will_answer_it(on_loop: OnLoop[None]) -> None:
+    async def main() -> None:
+        async with aio.Proxy(daemon.uri) as proxy:
+            with pytest.raises(NotSentError):
+                await proxy.echo("x" * 15_000_000)
+            daemon.go_on.set()
+
+    with HalfClosing(limit=1000) as daemon:
+        on_loop(main())
+    assert daemon.received < 14_000_000
 
 
 def test_nobody_there_is_a_communication_error(on_loop: OnLoop[None]) -> None:

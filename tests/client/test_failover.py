@@ -260,6 +260,21 @@ def test_a_node_that_is_frozen_fails_one_call_and_the_next_goes_elsewhere(client
         client.release(proxy)
 
 
+def test_no_kept_connection_to_a_frozen_node_is_used_again() -> None:
+    async def main() -> None:
+        async with await aio.locate_ns(f"{one.location},{two.location}", settings=SETTINGS) as ns:
+            await asyncio.gather(*(ns.ping() for _ in range(3)))  # each on a connection of its own, which is kept
+            one.ends.append(Silence)
+            ns._pyroTimeout = 0.2
+            with pytest.raises(TimeoutError):
+                await ns.lookup("x")
+            assert await ns.lookup("x") == URI(URI_2)
+
+    with Node(URI_1) as one, Node(URI_2) as two:
+        asyncio.run(main())
+        assert one.connections == 3
+
+
 class Deaf(Node):
     """Closes the connection in the middle of a message that is over the limit, and says nothing."""
 
@@ -331,13 +346,31 @@ def two_nodes(serve: NameServers, folder: Any) -> tuple[NameServer, NameServer]:
     return serve(storage=f"sql:{folder}/one.sqlite"), serve(storage=f"sql:{folder}/two.sqlite")
 
 
+def kill_in_the_middle(
+    node: NameServer, threads: list[threading.Thread], progress: threading.Semaphore, stop: threading.Event
+) -> None:
+    """Run `threads`, kill the node after 200 of their steps, and end them after 200 others."""
+    for thread in threads:
+        thread.start()
+    for _ in range(200):
+        assert progress.acquire(timeout=PATIENCE)
+    node.process.kill()
+    while progress.acquire(blocking=False):
+        pass
+    for _ in range(200):
+        assert progress.acquire(timeout=PATIENCE)
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
 def test_no_read_fails_when_a_node_is_killed(serve: NameServers, tmp_path: Any) -> None:
     one, two = two_nodes(serve, tmp_path)
     for node in (one, two):
         with locate(node.location, settings=SETTINGS) as proxy:
             proxy.register("lab.camera", URI_1)
     stop = threading.Event()
-    begun = threading.Semaphore(0)
+    progress = threading.Semaphore(0)
     problems: list[Exception] = []
 
     def read() -> None:
@@ -346,23 +379,12 @@ def test_no_read_fails_when_a_node_is_killed(serve: NameServers, tmp_path: Any) 
                 while not stop.is_set():
                     assert proxy.lookup("lab.camera") == URI(URI_1)
                     assert "lab.camera" in proxy.list(prefix="lab.")
-                    begun.release()
+                    progress.release()
         except Exception as problem:
             problems.append(problem)
 
     threads = [threading.Thread(target=read) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for _ in range(100):
-        assert begun.acquire(timeout=PATIENCE)
-    one.process.kill()
-    while begun.acquire(blocking=False):
-        pass
-    for _ in range(100):
-        assert begun.acquire(timeout=PATIENCE)
-    stop.set()
-    for thread in threads:
-        thread.join()
+    kill_in_the_middle(one, threads, progress, stop)
     assert problems == []
 
 
@@ -393,18 +415,7 @@ def test_a_change_is_made_once_by_one_node_or_said_to_be_uncertain_when_nodes_ar
             problems.append(problem)
 
     threads = [threading.Thread(target=write, args=(writer,)) for writer in range(8)]
-    for thread in threads:
-        thread.start()
-    for _ in range(200):
-        assert progress.acquire(timeout=PATIENCE)
-    one.process.kill()
-    while progress.acquire(blocking=False):
-        pass
-    for _ in range(200):
-        assert progress.acquire(timeout=PATIENCE)
-    stop.set()
-    for thread in threads:
-        thread.join()
+    kill_in_the_middle(one, threads, progress, stop)
     assert problems == []
     found = []
     for node in (serve(storage=f"sql:{tmp_path}/one.sqlite"), two):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import ScriptedDaemon
+from scripted import ScriptedDaemon, Silence
 from watchable import Watchable, daemon_with
 
 from loops import LOOPS, OnLoop
@@ -248,3 +248,22 @@ def test_a_node_that_is_frozen_is_left(start: Nodes, on_loop: OnLoop[None], monk
                 assert isinstance(await anext(watch), aio.Reset)
 
     on_loop(main())
+
+
+def test_a_node_that_freezes_while_it_is_watched_is_left(
+    watchable: Daemon, on_loop: OnLoop[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_GRACE", 0.2)
+
+    def watch(prefix: str, since: int | None, timeout: float) -> object:
+        return {"revision": 1, "changes": [], "reset": False} if timeout == 0 else Silence
+
+    async def main() -> None:
+        nodes = f"PYRONAME:Pyro.NameServer@{freezing.location},{watchable.locationStr}"
+        async with aio.NameServer(nodes, settings=SETTINGS).watch(poll=0.1) as watch:
+            events = [await anext(watch), await anext(watch)]
+            assert [event.revision > 1 for event in events] == [False, True]
+
+    methods = {"watch": watch, "list": lambda prefix, return_metadata: {}}
+    with ScriptedDaemon(methods, object_id="Pyro.NameServer") as freezing:
+        on_loop(main())
