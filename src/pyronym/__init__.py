@@ -11,7 +11,7 @@ from pyronym.settings import Settings, config
 from pyronym.uri import URI
 
 if TYPE_CHECKING:
-    from pyronym import core, naming, util
+    from pyronym import aio, core, naming, util
     from pyronym.client.batch import batch
     from pyronym.client.locate import locateNS, resolve
     from pyronym.client.proxy import Proxy
@@ -32,6 +32,7 @@ __all__ = [
     "NameServerDaemon",
     "Proxy",
     "Settings",
+    "aio",
     "batch",
     "behavior",
     "callback",
