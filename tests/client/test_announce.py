@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from scripted import ScriptedDaemon, Silence
 
 import pyronym
 from following import Changes
@@ -17,7 +18,6 @@ from pyronym import Notice, aio
 from pyronym.client.aio.keeping import FAREWELL
 from pyronym.client.locate import locateNS
 from pyronym.errors import NameServerNotFoundError, NameTakenError, PyroError, SecurityError, TimeoutError
-from scripted import ScriptedDaemon, Silence
 
 URI = "PYRO:thing@localhost:1"
 PATIENCE = 10.0
@@ -113,16 +113,16 @@ def test_a_name_server_that_refuses_the_program_is_heard(announce: Callable[...,
 
 @both
 def test_no_name_server_is_an_error_that_says_where_it_was_looked_for(announce: Callable[..., None]) -> None:
-    with pytest.raises(NameServerNotFoundError, match="127.0.0.1:1: .*refused|127.0.0.1:1: .*failed"):
+    with pytest.raises(NameServerNotFoundError, match=r"127\.0\.0\.1:1: .*(refused|failed)"):
         announce("lab.thing", host="127.0.0.1:1")
-    with pytest.raises(NameServerNotFoundError, match="127.0.0.1:1"):
+    with pytest.raises(NameServerNotFoundError, match=r"127\.0\.0\.1:1: "):
         announce("lab.thing", host="127.0.0.1:1", wait=0.2)
 
 
 @both
 def test_waiting_ends_when_the_time_is_over_though_the_name_server_is_silent(announce: Callable[..., None]) -> None:
     with ScriptedDaemon({"renew": lambda *_: Silence}, object_id="Pyro.NameServer") as daemon:
-        with pytest.raises(TimeoutError, match="cannot register 'lab.thing' in time"):
+        with pytest.raises(TimeoutError, match=r"cannot register 'lab\.thing' in time"):
             announce("lab.thing", host=daemon.location, wait=0.2)
 
 
@@ -179,7 +179,7 @@ def test_all_names_of_a_process_are_renewed_by_one_request_on_one_connection() -
 
 def test_a_name_is_announced_once_in_a_process_but_may_be_announced_anew(server: NameServer) -> None:
     with pyronym.announce("lab.thing", URI, host=server.location):
-        with pytest.raises(ValueError, match="announces 'lab.thing' already"):
+        with pytest.raises(ValueError, match=r"announces 'lab\.thing' already"):
             pyronym.announce("lab.thing", URI, host=server.location)
     with pyronym.announce("lab.thing", URI, host=server.location) as announcement:
         assert (announcement.where, announcement.ended) == (server.location, False)
@@ -242,10 +242,9 @@ def test_what_is_announced_when_a_loop_ends_is_removed(server: NameServer) -> No
 
 def test_an_async_announcement_that_is_cancelled_while_it_waits_leaves_nothing(server: NameServer) -> None:
     async def main() -> None:
+        waiting = on_a_loop("lab.thing", host="127.0.0.1:1", wait=60)
         with pytest.raises(asyncio.TimeoutError):
-            async with asyncio.timeout(0.2):
-                async with aio.announce("lab.thing", URI, host="127.0.0.1:1", wait=60):
-                    raise AssertionError("there is no name server")
+            await asyncio.wait_for(waiting, 0.2)
         async with aio.announce("lab.thing", URI, host=server.location):
             pass
 

@@ -210,8 +210,8 @@ def test_what_the_name_server_has_forgotten_is_registered_again_but_not_in_place
 def test_it_is_registered_again_in_place_of_others_only_where_that_is_wanted(take_back: bool, safe: bool) -> None:
     story = running("a", take_back=take_back)
     asked: list[Ask] = []
-    story.answer = lambda ask: asked.append(ask) or (
-        {"unknown": ["a"], "taken": []} if ask.method == "renew" else fine(ask)
+    story.answer = lambda ask: (
+        asked.append(ask) or ({"unknown": ["a"], "taken": []} if ask.method == "renew" else fine(ask))
     )
     story.later(LEASE / 3)
     assert [ask.kwargs["safe"] for ask in asked if ask.method == "register"] == [safe]

@@ -82,9 +82,7 @@ class Watchable:
         return {"revision": self._revision, "changes": changes, "reset": False}
 
     def _since(self, since: int, prefix: str) -> Any:
-        return [
-            change for change in self._history if change["revision"] > since and change["name"].startswith(prefix)
-        ]
+        return [change for change in self._history if change["revision"] > since and change["name"].startswith(prefix)]
 
 
 def daemon_with(watchable: Watchable, port: int = 0) -> Daemon:

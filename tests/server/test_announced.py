@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from serving import PATIENCE, serving
 
 import pyronym
 from following import Changes
@@ -19,7 +20,6 @@ from pyronym.rpc.exposed import expose
 from pyronym.server.daemon import Daemon
 from pyronym.server.nameserver import NameServerDaemon
 from pyronym.settings import config
-from serving import PATIENCE, serving
 
 
 class Thing:
