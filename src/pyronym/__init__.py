@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyronym.client.batch import batch
     from pyronym.client.locate import locateNS, resolve
     from pyronym.client.proxy import Proxy
+    from pyronym.directory.record import Event
     from pyronym.rpc.exposed import behavior, callback, expose, oneway
     from pyronym.server.broadcast import BroadcastServer
     from pyronym.server.daemon import Daemon
@@ -29,6 +30,7 @@ __all__ = [
     "URI",
     "BroadcastServer",
     "Daemon",
+    "Event",
     "MemoryStorage",
     "NameServer",
     "NameServerDaemon",
@@ -61,6 +63,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "BroadcastServer": "server.broadcast",
     "Daemon": "server.daemon",
+    "Event": "directory.record",
     "MemoryStorage": "storage.memory",
     "NameServer": "service.local",
     "NameServerDaemon": "server.nameserver",

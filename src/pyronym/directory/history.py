@@ -8,7 +8,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import Final
 
-from pyronym.directory.record import Event
+from pyronym.directory.record import Event, Record
 
 MAX_TEXT: Final = 64 * 1024 * 1024
 """Characters of names, URIs and tags that the events may hold together. One record may have four million."""
@@ -32,7 +32,10 @@ class History:
     def extend(self, events: Sequence[Event]) -> None:
         """Add what has happened since."""
         self._events += events
-        self._text += sum(_text(event) for event in events)
+        for _, _, record in events:
+            self._text += len(record[0]) + len(record[1])
+            if record[2]:
+                self._text += _tags(record)
         if len(self._events) > 2 * self._most or self._text > MAX_TEXT:
             self._forget()
 
@@ -48,7 +51,7 @@ class History:
         keep = min(self._most, len(self._events) // 2)
         while True:
             kept = self._events[len(self._events) - keep :]
-            text = sum(map(_text, kept))
+            text = sum(len(record.name) + len(record.uri) + _tags(record) for _, _, record in kept)
             if text <= MAX_TEXT // 2 or keep == 0:
                 break
             keep //= 2
@@ -56,7 +59,5 @@ class History:
         self._events, self._text = kept, text
 
 
-def _text(event: Event) -> int:
-    record = event.record
-    length = len(record.name) + len(record.uri)
-    return length + sum(map(len, record.metadata)) if record.metadata else length
+def _tags(record: Record) -> int:
+    return sum(map(len, record.metadata))

@@ -74,7 +74,7 @@ class Feed:
         self._history.extend(events)
         for subscriber in self._subscribers:
             deliver(partial(_tell, subscriber, events))
-        return self._watches.concerned(events) if self._watches else []
+        return self._watches.concerned(events)
 
     def due(self, now: float, limit: int) -> list[Watch[Any]]:
         """Those who have waited for long enough, no more than `limit`. Their results are there now."""

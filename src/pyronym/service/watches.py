@@ -102,10 +102,10 @@ class Watches:
 
     def concerned(self, events: Iterable[Event]) -> list[Watch[object]]:
         """Those whom these events concern. They do not wait any more."""
-        found = []
+        found: list[Watch[object]] = []
+        if not self._by_prefix:
+            return found
         for event in events:
-            if not self._by_prefix:
-                break
             name = event.record.name
             for length in [length for length in self._lengths if length <= len(name)]:
                 for watch in list(self._by_prefix.get(name[:length], ())):
