@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyronym.client.batch import batch
     from pyronym.client.locate import locateNS, resolve
     from pyronym.client.proxy import Proxy
+    from pyronym.client.resolver import Resolver
     from pyronym.directory.record import Event
     from pyronym.rpc.exposed import behavior, callback, expose, oneway
     from pyronym.server.broadcast import BroadcastServer
@@ -37,6 +38,7 @@ __all__ = [
     "Notice",
     "NoticeKind",
     "Proxy",
+    "Resolver",
     "Settings",
     "aio",
     "announce",
@@ -70,6 +72,7 @@ _HOMES = {
     "Notice": "client.announcing",
     "NoticeKind": "client.announcing",
     "Proxy": "client.proxy",
+    "Resolver": "client.resolver",
     "announce": "client.announce",
     "batch": "client.batch",
     "behavior": "rpc.exposed",

@@ -25,7 +25,13 @@ class Watchable:
         self._history: list[dict[str, Any]] = []
         self._first = self._revision = random.getrandbits(30) << 32
         self._changed = asyncio.Event()
+        self._stopping = False
         self.lookups = 0
+
+    async def stop(self) -> None:
+        """Have all watches end, so that nothing runs in the daemon when it is closed."""
+        self._stopping = True
+        self._changed.set()
 
     async def ping(self) -> None:
         pass
@@ -67,13 +73,18 @@ class Watchable:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def watch(self, prefix: str = "", since: int | None = None, timeout: float = 30.0) -> dict[str, object]:
+    async def watch(
+        self,
+        prefix: str = "",
+        since: int | None = None,
+        timeout: float = 30.0,  # noqa: ASYNC109  (the argument has this name)
+    ) -> dict[str, object]:
         if since is None:
             return {"revision": self._revision, "changes": [], "reset": False}
         if not self._revision - len(self._history) <= since <= self._revision:
             return {"revision": self._revision, "changes": [], "reset": True}
         deadline = asyncio.get_running_loop().time() + timeout
-        while not (changes := self._since(since, prefix)):
+        while not (changes := self._since(since, prefix)) and not self._stopping:
             try:
                 async with asyncio.timeout_at(deadline):
                     await self._changed.wait()

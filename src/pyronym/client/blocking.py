@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from pyronym.client.connection import late, lost
@@ -60,7 +61,10 @@ class SocketStream:
         except ConnectionClosedError:
             if unsent is None:
                 raise
-            raise unsent from unsent.__cause__
+            try:
+                raise unsent from unsent.__cause__
+            finally:
+                unsent = None  # its traceback has this frame: until they are found, they would keep the socket
         return answer
 
     def _receive(self, deadline: Deadline) -> bytes:
@@ -88,6 +92,11 @@ class SocketStream:
     def close(self) -> None:
         """Close the socket. May be called again."""
         self._sock.close()
+
+    def interrupt(self) -> None:
+        """Have whatever thread waits for it see its end."""
+        with suppress(OSError):  # it has ended
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def __del__(self) -> None:
         # Proxies are dropped without being released: that is how Pyro programs are written.

@@ -31,8 +31,8 @@ async def dial(network: Network[S], uri: URI, settings: Settings, deadline: Dead
         while True:
             (family, address), *rest = targets
             try:
-                sock = _new_socket(family, settings)
-                return await network.connect(sock, address, tls, str(uri.location), deadline.share(len(targets)))
+                share = deadline.share(len(targets))
+                return await network.connect(_new_socket(family, settings), address, tls, str(uri.location), share)
             except OSError as problem:
                 if not rest or isinstance(problem, ssl.SSLError):  # the daemon is here; another would hide what it said
                     raise

@@ -21,13 +21,15 @@ _GRACE: Final = 5.0
 
 
 class Follower(Generic[S]):
-    """Follows the names with a prefix at any node of the name server of `endpoint`."""
+    """Follows the names with a prefix at any node of the name server of `endpoint`; `listing` as Position says."""
 
-    def __init__(self, network: Network[S], endpoint: NameServerEndpoint, prefix: str, poll: float) -> None:
+    def __init__(
+        self, network: Network[S], endpoint: NameServerEndpoint, prefix: str, poll: float, *, listing: bool
+    ) -> None:
         self._network = network
         self._endpoint = endpoint
         self._poll = poll
-        self._position = Position(prefix, poll)
+        self._position = Position(prefix, poll, listing)
         self.connection: Connection[S] | None = None
         """That to the node that is followed."""
 

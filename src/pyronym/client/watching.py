@@ -70,10 +70,11 @@ Event = Change | Reset
 
 
 class Position:
-    """How far someone has got who follows the names with a prefix."""
+    """How far someone has got who follows the names with a prefix. Without `listing` a Reset has no names."""
 
-    def __init__(self, prefix: str, poll: float) -> None:
+    def __init__(self, prefix: str, poll: float, listing: bool) -> None:
         self._prefix = prefix
+        self._listing = listing
         self._poll = poll
         self._since: int | None = None
 
@@ -96,6 +97,9 @@ class Position:
         """A listing does not say of which revision it is: the changes around it, made once more, lead to one."""
         while True:
             before = await self._ask(call, None, 0.0)
+            if not self._listing:
+                self._since = before.revision
+                return Reset({}, before.revision)
             names = _listing(await call("list", {"prefix": self._prefix, "return_metadata": True}))
             after = await self._ask(call, before.revision, 0.0)
             if not after.reset:

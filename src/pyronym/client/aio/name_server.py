@@ -100,7 +100,7 @@ class Watch:
     """
 
     def __init__(self, name_server: NameServer, prefix: str, poll: float) -> None:
-        self._follower = Follower(LOOP, name_server, prefix, poll)
+        self._follower = Follower(LOOP, name_server, prefix, poll, listing=True)
         self._events: deque[Event] = deque()
         self._pauses = pauses()
 

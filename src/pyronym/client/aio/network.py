@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -121,9 +122,9 @@ class LoopStream(asyncio.Protocol):
             async with asyncio.timeout(deadline.left()):
                 self._transport.write(data)
                 yield
-        except builtins.TimeoutError as problem:
+        except builtins.TimeoutError:
             self.close()
-            raise late(doing, self._location) from problem
+            raise late(doing, self._location) from None
         except BaseException:  # also when it is cancelled: an answer may be under way
             self.close()
             raise
@@ -158,6 +159,17 @@ def _see(future: asyncio.Future[Any]) -> None:
         future.exception()
 
 
+async def _reach(sock: socket.socket, address: Any) -> None:
+    """Connect a socket. OSError, in the system's words: those of the loops do not say what went wrong."""
+    sock.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except OSError as problem:
+        if problem.errno:
+            raise OSError(problem.errno, os.strerror(problem.errno)) from None
+        raise
+
+
 class LoopNetwork:
     """As Network says, on the running loop."""
 
@@ -167,17 +179,18 @@ class LoopNetwork:
         """As Network says."""
         loop = asyncio.get_running_loop()
         make = partial(LoopStream, location)
-        async with asyncio.timeout(deadline.left()):
-            try:
-                sock.setblocking(False)
-                await loop.sock_connect(sock, address)
-            except BaseException:
-                sock.close()
-                raise
-            if sock.family == socket.AF_UNIX:  # from here on the socket is the loop's to close
-                return (await loop.create_unix_connection(make, sock=sock))[1]
-            context, host = tls or (None, None)
-            return (await loop.create_connection(make, sock=sock, ssl=context, server_hostname=host))[1]
+        context, host = tls or (None, None)
+        try:
+            async with asyncio.timeout(deadline.left()):
+                await _reach(sock, address)
+                if sock.family == socket.AF_UNIX:
+                    return (await loop.create_unix_connection(make, sock=sock))[1]
+                return (await loop.create_connection(make, sock=sock, ssl=context, server_hostname=host))[1]
+        except BaseException as problem:
+            sock.close()
+            if isinstance(problem, builtins.TimeoutError) and not problem.args:
+                raise builtins.TimeoutError("timed out") from None
+            raise
 
     async def in_thread(self, function: Callable[[], T], deadline: Deadline) -> T:
         """As Network says."""
