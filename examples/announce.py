@@ -1,4 +1,4 @@
-"""A program whose name takes care of itself. Where Pyro4 has a register, and much that can go wrong, this has one call."""
+"""A program whose name takes care of itself: it comes back when it is lost, and goes when the program does."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""A program of stock Pyro4 whose name goes when it dies: it registers with a lease, and renews it. Nothing but Pyro4."""
+"""A program of stock Pyro4 whose name goes when it dies: it registers with a lease, and renews that."""
 
 import threading
 

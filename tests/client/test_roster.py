@@ -281,6 +281,20 @@ def test_a_safe_registration_whose_answer_got_lost_finds_itself() -> None:
     assert story.told() == [("registered", "a")]
 
 
+def test_a_safe_registration_whose_answer_got_lost_may_find_somebody_else() -> None:
+    story = Story("a", safe=True, take_back=True, answer=answering("register", GONE))
+    for _ in range(3):
+        step = story.roster.next_step(story.now)
+        assert not isinstance(step, Wait)
+        story.do(step)
+    story.answer = lambda asked: (
+        URI(URI_B) if asked.method == "lookup" else NameTakenError("a") if asked.method == "register" else fine(asked)
+    )
+    story.run()
+    assert story.heard()[3:] == ["connect", "renew", "register a", "lookup a"]
+    assert story.told() == [("taken", "a"), ("ended", "a")]
+
+
 def test_one_lost_connection_means_nothing_where_the_name_server_is_there() -> None:
     story = running("a")
     story.now += LEASE / 3
@@ -318,6 +332,16 @@ def test_a_name_that_was_kept_is_found_when_the_name_server_is_back() -> None:
     story.there, story.answer = True, fine
     story.later(1.0)
     assert story.told() == [("lost", "a"), ("found", "a")]
+
+
+def test_each_loss_is_told() -> None:
+    story = running("a")
+    for _ in range(2):
+        story.there, story.answer = False, lambda _: GONE
+        story.later(LEASE / 3)
+        story.there, story.answer = True, fine
+        story.later(1.0)
+    assert story.told() == [("lost", "a"), ("found", "a")] * 2
 
 
 def test_a_name_that_is_renewed_at_another_node_has_moved() -> None:
@@ -361,6 +385,26 @@ def test_a_refused_registration_is_tried_again_at_the_next_interval() -> None:
     story.answer = fine
     story.later(LEASE / 3)
     assert story.told() == [("registered", "a")]
+    story.answer = answering("renew", SecurityError("not for you"))
+    story.later(LEASE / 3)
+    assert story.told() == [("failed", "a")]
+
+
+def test_a_refusal_by_the_node_that_it_moves_to_is_a_failure_as_any_other() -> None:
+    story = running("a")
+    story.answer = answering("renew", SecurityError("not for you"))
+    story.roster.hung_up(GONE, story.now)
+    assert story.run() == pytest.approx(LEASE / 3)
+    assert story.heard() == ["connect", "renew a"]
+    assert story.told() == [("failed", "a")]
+
+
+def test_a_registration_that_gives_no_id_is_a_failure() -> None:
+    story = Story("a", answer=answering("register", None))
+    assert story.run() == pytest.approx(LEASE / 3)
+    assert [(notice.kind, str(notice.problem)) for notice in story.notices] == [
+        (NoticeKind.FAILED, "the answer to register is None (expected the id of a lease)")
+    ]
 
 
 def test_one_name_that_may_not_be_renewed_does_not_keep_the_others_from_it() -> None:

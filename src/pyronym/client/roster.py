@@ -127,7 +127,7 @@ class Roster:
     def end(self, name: str, now: float) -> list[Notice]:
         """Remove a name, as far as it is ours, and keep it no longer. Nothing happens if it is not announced."""
         entry = self._entries.get(name)
-        if entry is None or entry.closing:
+        if entry is None:
             return []
         entry.closing = True
         if self._asked is not None and name in self._asked.names:
