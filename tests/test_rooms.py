@@ -116,6 +116,7 @@ def test_a_pure_room_imports_nothing_that_does_io(module: str) -> None:
 
 
 CLIENT_CORE = (
+    "announcing",
     "connection",
     "dialing",
     "endpoint",
@@ -124,6 +125,7 @@ CLIENT_CORE = (
     "nodes",
     "repeating",
     "resolving",
+    "roster",
     "search",
     "watching",
 )

@@ -12,6 +12,8 @@ from pyronym.uri import URI
 
 if TYPE_CHECKING:
     from pyronym import aio, core, naming, util
+    from pyronym.client.announce import announce
+    from pyronym.client.announcing import Notice, NoticeKind
     from pyronym.client.batch import batch
     from pyronym.client.locate import locateNS, resolve
     from pyronym.client.proxy import Proxy
@@ -33,10 +35,13 @@ __all__ = [
     "MemoryStorage",
     "NameServer",
     "NameServerDaemon",
+    "Notice",
+    "NoticeKind",
     "Proxy",
     "Resolver",
     "Settings",
     "aio",
+    "announce",
     "batch",
     "behavior",
     "callback",
@@ -64,8 +69,11 @@ _HOMES = {
     "MemoryStorage": "storage.memory",
     "NameServer": "service.local",
     "NameServerDaemon": "server.nameserver",
+    "Notice": "client.announcing",
+    "NoticeKind": "client.announcing",
     "Proxy": "client.proxy",
     "Resolver": "client.resolver",
+    "announce": "client.announce",
     "batch": "client.batch",
     "behavior": "rpc.exposed",
     "callback": "rpc.exposed",

@@ -4,12 +4,15 @@
         uri = await nameserver.lookup("lab.camera")
         async for change in nameserver.watch("lab."):
             change.apply(names)
+    async with aio.announce("lab.camera", uri):
+        ...
 
 Settings, errors and URIs are those of `pyronym`.
 """
 
+from pyronym.client.aio.announce import announce
 from pyronym.client.aio.name_server import NameServer, Watch, locate_ns, resolve
 from pyronym.client.aio.proxy import Proxy
 from pyronym.client.watching import Change, Entry, Reset
 
-__all__ = ["Change", "Entry", "NameServer", "Proxy", "Reset", "Watch", "locate_ns", "resolve"]
+__all__ = ["Change", "Entry", "NameServer", "Proxy", "Reset", "Watch", "announce", "locate_ns", "resolve"]
