@@ -53,6 +53,13 @@ DIFFERENCES = (
         ours=r"\(TypeError\('name must be a str, not int'\) with remote traceback,\)",
     ),
     Difference(
+        "The name server has methods that the stock ones have not.",
+        operation=r"sorted\(ns\._pyroMethods\)|call_on\('Pyro\.Daemon', 'get_metadata', 'Pyro\.NameServer'.*\)",
+        stock=r".*[\[(]'count', 'list', 'lookup', 'ping', 'register', 'remove', 'set_metadata'(, 'yplookup')?[])].*",
+        ours=r".*[\[(]'count', 'list', 'lookup', 'ping', 'register', 'register_unique', 'remove', 'renew', 'set_metadata', "
+        r"'watch'(, 'yplookup')?[])].*",
+    ),
+    Difference(
         "A tag is a str. Stock keeps anything that is hashable as long as the storage is memory.",
         operation=r"ns\.register\('odd', .*\)",
         stock=r"None",

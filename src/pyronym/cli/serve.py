@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 SWITCH_SECONDS: Final = 0.0005
 
-LARGE_BLOCK: Final = 1 << 20
-"""Bytes."""
+LARGE_BLOCK: Final = 1 << 17
+"""Bytes. From here on the GNU C library gives back what is free, until it has learned otherwise."""
 M_MMAP_THRESHOLD: Final = -3
 """From malloc.h of the GNU C library."""
 
