@@ -56,8 +56,14 @@ DIFFERENCES = (
         "The name server has methods that the stock ones have not.",
         operation=r"sorted\(ns\._pyroMethods\)|call_on\('Pyro\.Daemon', 'get_metadata', 'Pyro\.NameServer'.*\)",
         stock=r".*[\[(]'count', 'list', 'lookup', 'ping', 'register', 'remove', 'set_metadata'(, 'yplookup')?[])].*",
-        ours=r".*[\[(]'count', 'list', 'lookup', 'ping', 'register', 'register_unique', 'remove', 'renew', 'set_metadata', "
-        r"'watch'(, 'yplookup')?[])].*",
+        ours=r".*[\[(]'count', 'list', 'lookup', 'ping', 'register', 'register_unique', 'remove', 'renew', "
+        r"'set_metadata', 'watch'(, 'yplookup')?[])].*",
+    ),
+    Difference(
+        "A fifth argument of register is a lease.",
+        operation=r"ns\.register\('a', 'PYRO:a@host:1', False, None, 'more'\)",
+        stock=r"!! TypeError\(.*NameServer\.register\(\) takes from 3 to 5 positional arguments but 6 were given.*",
+        ours=r"!! TypeError\('lease must be a number of seconds or None, not str'\) with remote traceback",
     ),
     Difference(
         "A tag is a str. Stock keeps anything that is hashable as long as the storage is memory.",
