@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from client.watchable import Watchable, daemon_with
 from following import Changes
 from processes import NameServers, Process, run, stopping
 from pyronym import Daemon, Proxy, expose, locateNS
@@ -34,6 +33,14 @@ registered again lab.thermometer
 it is 21.5
 ended lab.thermometer
 """
+FAILOVER = """\
+the camera is registered
+the client finds it: True
+the camera is lost
+the camera is registered again
+the client finds it still: True
+the camera is ended
+"""
 LOST = "announced name lost at localhost:{}: the name server does not know it any more (lab.thermometer)\n"
 
 
@@ -43,6 +50,7 @@ def test_every_example_is_tested() -> None:
         "announce.py",
         "lease_pyro4.py",
         "dashboard_asyncio.py",
+        "failover.py",
         "thermometer.py",
         "tour_pyro4.py",
         "tour_pyro5.py",
@@ -83,11 +91,11 @@ class Camera:
         return "a picture"
 
 
-def test_the_dashboard_shows_what_comes_and_goes() -> None:
-    """The name server is a stand-in with a watch."""
-    with serving(daemon_with(Watchable())) as names, serving(Daemon(host="127.0.0.1")) as daemon:
-        dashboard = Process([sys.executable, EXAMPLES / "dashboard_asyncio.py", names.locationStr])
-        with stopping([dashboard]), Proxy(names.uriFor("Pyro.NameServer")) as nameserver:
+def test_the_dashboard_shows_what_comes_and_goes(serve: NameServers) -> None:
+    server = serve()
+    with serving(Daemon(host="127.0.0.1")) as daemon:
+        dashboard = Process([sys.executable, EXAMPLES / "dashboard_asyncio.py", f"{server.host}:{server.port}"])
+        with stopping([dashboard]), Proxy(server.uri) as nameserver:
             dashboard.wait_for_line("^now there are: none$")
             nameserver.register("lab.camera", str(daemon.register(Camera())), metadata=["camera"])
             dashboard.wait_for_line("^now there are: lab.camera$")
@@ -95,7 +103,11 @@ def test_the_dashboard_shows_what_comes_and_goes() -> None:
             shown = len(dashboard.lines)
             nameserver.remove("lab.camera")
             dashboard.wait_for_line("^now there are: none$", since=shown)
-            nameserver.stop()
+
+
+def test_nobody_minds_the_death_of_the_first_of_two_name_servers() -> None:
+    done = run([sys.executable, "-W", "error", EXAMPLES / "failover.py"])
+    assert (done.stdout, done.status) == (FAILOVER, 0)
 
 
 def test_an_announced_name_comes_back_and_goes_with_its_program(serve: NameServers) -> None:
