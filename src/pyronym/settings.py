@@ -16,6 +16,11 @@ from typing import Any, Final
 SERIALIZER_NAMES = ("serpent", "json", "marshal", "msgpack", "pickle", "dill", "cloudpickle")
 """All serializers that either protocol knows. Pyro5 speaks the first four."""
 
+DISCOVERY_GROUP = "ff15::d059:524f"
+"""The IPv6 group in which name servers are searched for: not assigned by IANA, as its 1 says (RFC 4291), of a number
+that is free for all (RFC 3307). Its scope, the 5, is a site, so that clients ask from the widest address that they
+have: in the scope of a link they would show one that means nothing without the name of their interface."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -37,8 +42,9 @@ class Settings:
     nathost: str | None = None
     natport: int = 0
     """Port that goes with `nathost`; 0: the daemon's own."""
-    broadcast_addrs: tuple[str, ...] = ("<broadcast>", "0.0.0.0")
-    """Where a search for a name server is broadcast to."""
+    broadcast_addrs: tuple[str, ...] = ("<broadcast>", "0.0.0.0", DISCOVERY_GROUP)
+    """Where a search for a name server is broadcast to. Broadcast responders join the IPv6 groups that are among them
+    (new in pyronym)."""
     locate_timeout: float = 3.0
     """Seconds that the whole search for a name server may take (new in pyronym)."""
     prefer_ip_version: int = 4

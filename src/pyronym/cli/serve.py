@@ -31,8 +31,17 @@ PORT = click.IntRange(0, 65535)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-n", "--host", help="Name or address to listen on.  [default: localhost]")
-@click.option("-p", "--port", type=PORT, help="Port to listen on; 0: any that is free.  [default: 9090]")
+@click.option(
+    "-n",
+    "--host",
+    "hosts",
+    metavar="HOST[:PORT]",
+    multiple=True,
+    help="Name or address to listen on, [IPV6]:PORT with brackets; may be given again.  [default: localhost]",
+)
+@click.option(
+    "-p", "--port", type=PORT, help="Port for hosts that are given without; 0: any that is free.  [default: 9090]"
+)
 @click.option("-u", "--unixsocket", metavar="PATH", help="Listen on a Unix socket instead.")
 @click.option(
     "-s", "--storage", default="memory", show_default=True, help="Where records survive: memory, sql:FILE or dbm:FILE."
@@ -64,7 +73,7 @@ PORT = click.IntRange(0, 65535)
 )
 @click.option("--user", metavar="NAME", help="Started as root: go on as this user, when the ports are open.")
 def serve(
-    host: str | None,
+    hosts: tuple[str, ...],
     port: int | None,
     unixsocket: str | None,
     storage: str,
@@ -95,6 +104,7 @@ def serve(
     Examples:
       pyronym serve -s sql:names.sqlite
       pyronym serve -n 0.0.0.0 -p 9090 --keys keys.toml
+      pyronym serve -n 10.0.0.5 -n [fd00::5]:9099 -n localhost
       pyronym serve --tls-cert server.pem --tls-key server.key
     """
     log_as_environment_says()
@@ -118,7 +128,7 @@ def serve(
     log.info("serving on %s", "uvloop" if HAS_UVLOOP else "asyncio (uvloop is not installed)")
     # As root, if it is he who started this: the key of the certificate may be a file that nobody else can read.
     daemon = NameServerDaemon(
-        host, port, unixsocket, nathost, natport, opened, tls_port=tls_port, settings=settings, loop=loop
+        hosts or None, port, unixsocket, nathost, natport, opened, tls_port=tls_port, settings=settings, loop=loop
     )
     # Threads that read large calls or list many names let go of the interpreter so often. The loop takes it once for
     # each packet: with 5 ms, as usual, eight clients that sent 8 MB each kept others waiting for 1.4 s.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import Final, TextIO
 
-from pyronym.server.addresses import location, unmapped
+from pyronym.rpc.hosting import Address
+from pyronym.server.addresses import Place, hosts_and_ports, location
 from pyronym.server.broadcast import BroadcastServer
 from pyronym.server.daemon import Daemon
 from pyronym.server.loop import LoopBase
@@ -41,8 +41,13 @@ class NameServerDaemon(Daemon):
     is open already; in any case it is closed with the daemon. Raises ValueError for other storages and for TLS files
     that cannot be used, StorageError if the storage cannot be used, OSError if the address cannot be.
 
-    Where the settings have SSL on, the port speaks TLS. With a `tls_port` that one does, while `port` is plain: for the
-    time of moving over. Each client is told the address of the name server at the port that it came in on.
+    It listens on `host`, or on several: a text with commas, or a sequence of texts. Each is HOST, HOST:PORT or
+    [IPV6]:PORT, where `port` is for those that name none. Each client is told the address of the name server that it
+    came in at; `locationStr` and `uriFor` tell the first. A name that has several addresses stands for one of them, as
+    PREFER_IP_VERSION says.
+
+    Where the settings have SSL on, the port speaks TLS. With a `tls_port` that one does, on all hosts, while `port` is
+    plain: for the time of moving over.
 
     `keys` (HMAC keys by name), `permissions` (what clients may do) and `audit` (told of what they do) can be changed at
     any time; each counts for clients that connect from then on.
@@ -50,7 +55,7 @@ class NameServerDaemon(Daemon):
 
     def __init__(
         self,
-        host: str | None = None,
+        host: str | Sequence[str] | None = None,
         port: int | None = None,
         unixsocket: str | None = None,
         nathost: str | None = None,
@@ -62,6 +67,8 @@ class NameServerDaemon(Daemon):
         loop: LoopBase | None = None,
     ) -> None:
         settings = settings or config.settings
+        hosts = settings.host if host is None else host
+        addresses = hosts_and_ports(hosts, settings.ns_port if port is None else port)
         if isinstance(storage, str | None):
             storage = storage_by_name(storage)
         self.nameserver = NameServer(storage, settings=settings)
@@ -73,11 +80,11 @@ class NameServerDaemon(Daemon):
                 certificates = ServerCertificates(settings)
                 settings = replace(settings, ssl=False)
             super().__init__(
-                host,
-                settings.ns_port if port is None else port,
+                *addresses[0],
                 unixsocket,
                 nathost=nathost,
                 natport=natport,
+                also=[] if unixsocket else addresses[1:],
                 settings=settings,
                 loop=loop,
             )
@@ -88,20 +95,36 @@ class NameServerDaemon(Daemon):
         self.tlsLocationStr: str | None = None
         """Where TLS is spoken, if it is a place beside `locationStr`; seen from beyond the NAT, if there is one."""
         try:
-            other_uris = {}
+            own_uris = self._own_uris()
             if certificates is not None and tls_port is not None:
-                host = settings.host if host is None else str(host)
-                bound_host, bound_port = self._listen_also(host, tls_port, certificates)
-                self.tlsLocationStr = location(nathost or settings.nathost or host or bound_host, bound_port)
-                other_uris[bound_port] = URI(f"PYRO:{NAMESERVER_NAME}@{self.tlsLocationStr}")
+                self._listen_for_tls([host for host, _ in addresses], tls_port, certificates, own_uris)
             existing = self.nameserver.count()
-            self._hosted = HostedNameServer(self.nameserver.service, settings, other_uris)
+            self._hosted = HostedNameServer(self.nameserver.service, settings, own_uris)
             self._host_object(NAMESERVER_NAME, self.nameserver, self._hosted)
             self.nameserver.adopt(self.uriFor(NAMESERVER_NAME), OWN_TAGS)
         except BaseException:
             self.close()
             raise
         log.info("name server created on %s, %d records in the storage", self.locationStr, existing)
+
+    def _own_uris(self) -> dict[Address, URI]:
+        """The name server's URI at each place where it listens."""
+        uris = {_key(place): _uri_at(place.location) for place in self.places}
+        if self.places:
+            uris[_key(self.places[0])] = self.uriFor(NAMESERVER_NAME)
+        return uris
+
+    def _listen_for_tls(
+        self, hosts: Sequence[str], port: int, certificates: ServerCertificates, own_uris: dict[Address, URI]
+    ) -> None:
+        hosts = list(dict.fromkeys(hosts))
+        for host in hosts:
+            _, place = self._listen_also(host, port, certificates, alone=len(hosts) == 1)
+            told = place.location
+            if self.tlsLocationStr is None:
+                nathost = self.uriFor(NAMESERVER_NAME).host if self.natLocationStr else None
+                self.tlsLocationStr = told = location(nathost or place.host, place.port)
+            own_uris[_key(place)] = _uri_at(told)
 
     @property
     def permissions(self) -> Permissions | None:
@@ -124,8 +147,7 @@ class NameServerDaemon(Daemon):
     @property
     def is_protected(self) -> bool:
         """Whether HMAC keys or TLS stand between the network and the server, or only this machine can reach it."""
-        name = self.sock.getsockname()
-        if not isinstance(name, tuple) or ip_address(unmapped(name[0])).is_loopback:
+        if all(place.is_loopback for place in self.places):
             return True
         return bool(self._settings.ssl or self._pyroHmacKey or self.keys)
 
@@ -133,8 +155,17 @@ class NameServerDaemon(Daemon):
         self.nameserver.close()
 
 
+def _key(place: Place) -> Address:
+    """By which `HostedNameServer` knows the clients that came in at a place."""
+    return ("" if place.is_everywhere else place.address), place.port
+
+
+def _uri_at(where: str) -> URI:
+    return URI(f"PYRO:{NAMESERVER_NAME}@{where}")
+
+
 def startNS(
-    host: str | None = None,
+    host: str | Sequence[str] | None = None,
     port: int | None = None,
     enableBroadcast: bool = True,
     bchost: str | None = None,
@@ -149,8 +180,8 @@ def startNS(
 
     The daemon listens at once and answers as soon as it is served: with ``daemon.requestLoop()``, in a ``select`` loop
     over ``daemon.sockets`` with ``daemon.events(ready)``, with ``other_daemon.combine(daemon)``, or in an asyncio loop
-    with ``daemon.attach()``. There is no broadcast responder for Unix sockets, for IPv6 and for addresses that only
-    this machine can reach.
+    with ``daemon.attach()``. `host` may stand for several addresses, as in NameServerDaemon. There is no broadcast
+    responder for Unix sockets, and for addresses that only this machine can reach.
     """
     daemon = NameServerDaemon(host, port, unixsocket, nathost=nathost, natport=natport, storage=storage)
     return with_responder(daemon, enableBroadcast, bchost, bcport, hmac)
@@ -170,7 +201,8 @@ def with_responder(
         responder = None
         if enable_broadcast and _why_no_broadcast(daemon) is None:
             # The internal address: those who hear a broadcast are on this side of a NAT.
-            responder = BroadcastServer(daemon.uriFor(NAMESERVER_NAME, nat=False), bchost, bcport)
+            own = daemon.uriFor(NAMESERVER_NAME, nat=False)
+            responder = BroadcastServer(own, bchost, bcport, places=daemon.places, settings=daemon._settings)
     except BaseException:
         daemon.close()
         raise
@@ -178,7 +210,7 @@ def with_responder(
 
 
 def startNSloop(
-    host: str | None = None,
+    host: str | Sequence[str] | None = None,
     port: int | None = None,
     enableBroadcast: bool = True,
     bchost: str | None = None,
@@ -218,21 +250,8 @@ def serve(
         if existing > 1:  # the name server's own record does not count
             print(f"Persistent store contains {existing} existing registrations.", file=out)
         if not daemon.is_protected:
-            log.warning(EXPOSED, _bound_to(daemon))
-        print(f"NS running on {daemon.locationStr} ({_bound_to(daemon)})", file=out)
-        tls_only = daemon._settings.ssl and daemon.sock.family != socket.AF_UNIX
-        if tls_only:
-            print("This port speaks TLS: clients must have SSL on.", file=out)
-        if not has_key and not (tls_only and daemon._settings.ssl_requireclientcert):
-            print("Warning: HMAC key not set. Anyone can connect to this server!", file=out)
-        if daemon.natLocationStr:
-            print(f"internal URI = {daemon.uriFor(NAMESERVER_NAME, nat=False)}", file=out)
-            print(f"external URI = {uri}", file=out)
-        else:
-            print(f"URI = {uri}", file=out)
-        if daemon.tlsLocationStr:
-            print(f"URI with TLS = PYRO:{NAMESERVER_NAME}@{daemon.tlsLocationStr}", file=out)
-        out.flush()
+            log.warning(EXPOSED, ", ".join(place.address for place in daemon.places if not place.is_loopback))
+        _announce(uri, daemon, has_key, out)
         daemon.requestLoop()
     finally:
         if responder is not None:
@@ -241,17 +260,30 @@ def serve(
     print("NS shut down.", file=out, flush=True)
 
 
-def _bound_to(daemon: Daemon) -> str:
-    """The address that the server listens on, as the start message names it."""
-    name = daemon.sock.getsockname()
-    return name[0] if isinstance(name, tuple) else "Unix domain socket"
+def _announce(uri: URI, daemon: NameServerDaemon, has_key: bool, out: TextIO) -> None:
+    for place in daemon.places:
+        print(f"NS running on {place.location} ({place.address})", file=out)
+    if not daemon.places:
+        print(f"NS running on {daemon.locationStr} (Unix domain socket)", file=out)
+    tls_only = daemon._settings.ssl and daemon.places
+    if tls_only:
+        print("This port speaks TLS: clients must have SSL on.", file=out)
+    if not has_key and not (tls_only and daemon._settings.ssl_requireclientcert):
+        print("Warning: HMAC key not set. Anyone can connect to this server!", file=out)
+    if daemon.natLocationStr:
+        print(f"internal URI = {daemon.uriFor(NAMESERVER_NAME, nat=False)}", file=out)
+        print(f"external URI = {uri}", file=out)
+    else:
+        print(f"URI = {uri}", file=out)
+    for place in daemon.places[1:]:
+        print(f"another URI = {_uri_at(place.location)}", file=out)
+    if daemon.tlsLocationStr:
+        print(f"URI with TLS = {_uri_at(daemon.tlsLocationStr)}", file=out)
+    out.flush()
 
 
 def _why_no_broadcast(daemon: Daemon) -> str | None:
     """What a broadcast responder would be of no use for; None if it is of use."""
-    name = daemon.sock.getsockname()
-    if not isinstance(name, tuple):
+    if not daemon.places:
         return "a Unix domain socket"
-    if daemon.sock.family == socket.AF_INET6:
-        return "IPv6"
-    return "localhost" if name[0].startswith("127.") else None
+    return "localhost" if all(place.is_loopback for place in daemon.places) else None

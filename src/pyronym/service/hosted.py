@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from pyronym.rpc.exposed import Members, exposed_members
-from pyronym.rpc.hosting import Hosted, Peer, StraightRoad
+from pyronym.rpc.hosting import Address, Hosted, Peer, StraightRoad
 from pyronym.service import pyro4, pyro5, requests
 from pyronym.service.guard import Audit, Guard
 from pyronym.service.nameservice import NameService
@@ -20,18 +20,21 @@ from pyronym.wire.message import PYRO4, PYRO5
 class HostedNameServer(Hosted):
     """What the object id `Pyro.NameServer` stands for in a daemon. Answers come straight from memory: inline.
 
-    `other_uris`: the name server's URI for clients that come in on these ports, where it is not that of its record.
+    `own_uris`: the name server's URI for clients that come in at these addresses, where it may be another than that of
+    its record. An empty host stands for all.
     """
 
     inline = True
 
-    def __init__(self, service: NameService, settings: Settings, other_uris: Mapping[int, URI] = MappingProxyType({})):
+    def __init__(
+        self, service: NameService, settings: Settings, own_uris: Mapping[Address, URI] = MappingProxyType({})
+    ) -> None:
         self.permissions: Permissions | None = None
         """What clients may do; None: everything. A client gets what is set when it connects."""
         self.audit: Audit | None = None
         """Told of what clients change, and of what they were refused."""
         self._service = service
-        self._other_uris = other_uris
+        self._own_uris = own_uris
         self._settings = settings
         self._requests = {protocol: Requests(service, protocol, settings) for protocol in (PYRO4, PYRO5)}
 
@@ -41,7 +44,9 @@ class HostedNameServer(Hosted):
 
     def bind(self, peer: Peer) -> requests.NameServer:
         """The name server for one client."""
-        own_uri = self._other_uris.get(peer.local[1]) if isinstance(peer.local, tuple) else None
+        own_uri = self._own_uris.get(peer.local)
+        if own_uri is None and isinstance(peer.local, tuple):
+            own_uri = self._own_uris.get(("", peer.local[1]))
         service = self._guard(peer) or self._service
         return _dialect(peer.protocol)(service, peer.local, own_uri, self._settings)
 
