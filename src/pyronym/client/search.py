@@ -138,9 +138,10 @@ def _broadcast_targets(
     targets: list[_Question] = []
     for host in hosts:
         numeric = {"<broadcast>": "255.255.255.255", "": "0.0.0.0"}.get(host, host)
+        interfaces = [0]
+        if group := multicast_group(host):
+            numeric, interfaces = socket.inet_ntop(family, group.packed), interfaces_of(group)
         found = addresses(numeric, port, socket.SOCK_DGRAM, deadline)
-        group = multicast_group(host)
-        interfaces = [0] if group is None else interfaces_of(group)
         targets += [(target, interface) for target in found if target[0] == family for interface in interfaces]
     return targets
 
