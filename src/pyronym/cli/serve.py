@@ -51,6 +51,18 @@ PORT = click.IntRange(0, 65535)
 @click.option("--nathost", help="Host name under which clients beyond a NAT reach this server.")
 @click.option("--natport", type=PORT, help="Port that goes with --nathost; 0: the same as here.")
 @click.option("-x", "--nobc", is_flag=True, help="Start no broadcast responder.")
+@click.option(
+    "--probe",
+    type=float,
+    metavar="SECONDS",
+    help="Remove names whose objects are gone; ask so often, from 3 on, 0: never.  [default: PYRO_NS_AUTOCLEAN, 0]",
+)
+@click.option(
+    "--probe-grace",
+    type=float,
+    metavar="SECONDS",
+    help="For how long an object must be gone.  [default: PYRO_NS_AUTOCLEAN_GRACE, 20]",
+)
 @click.option("--tls-cert", metavar="FILE", help="Speak TLS, with this certificate.  [default: PYRO_SSL_SERVERCERT]")
 @click.option(
     "--tls-key", metavar="FILE", help="Its private key, if that is in another file; password: PYRO_SSL_SERVERKEYPASSWD."
@@ -82,6 +94,8 @@ def serve(
     nathost: str | None,
     natport: int | None,
     nobc: bool,
+    probe: float | None,
+    probe_grace: float | None,
     tls_cert: str | None,
     tls_key: str | None,
     tls_ca: str | None,
@@ -115,6 +129,7 @@ def serve(
         raise click.UsageError("--audit-log-size is of no use without --audit-log")
     settings = _with_tls(config.settings, tls_cert, tls_key, tls_ca, tls_require_client_cert)
     settings = replace(settings, unsigned_pyro5=unsigned_pyro5 or settings.unsigned_pyro5)
+    settings = _with_probing(settings, probe, probe_grace)
     if unixsocket and (tls_cert or tls_port is not None):
         raise click.UsageError("a Unix socket speaks no TLS (give either --unixsocket, or --tls-cert and a port)")
     _raise_open_file_limit()
@@ -170,6 +185,17 @@ def _with_tls(
     settings = replace(settings, **changes)
     if (ca is not None or require_client_cert) and not settings.ssl_servercert:
         raise click.UsageError("the --tls options need --tls-cert, the file of the server's certificate")
+    return settings
+
+
+def _with_probing(settings: Settings, interval: float | None, grace: float | None) -> Settings:
+    settings = replace(
+        settings,
+        ns_autoclean=settings.ns_autoclean if interval is None else interval,
+        ns_autoclean_grace=settings.ns_autoclean_grace if grace is None else grace,
+    )
+    if grace is not None and not settings.ns_autoclean:
+        raise click.UsageError("--probe-grace is of no use without --probe")
     return settings
 
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TextIO
 
+from pyronym.directory.record import Change
+from pyronym.errors import StorageError
 from pyronym.rpc.hosting import Address
 from pyronym.server.addresses import Place, hosts_and_ports, location
 from pyronym.server.broadcast import BroadcastServer
 from pyronym.server.daemon import Daemon
 from pyronym.server.loop import LoopBase
-from pyronym.service.guard import Audit
+from pyronym.server.probing import Probing
+from pyronym.service.guard import Audit, settled
 from pyronym.service.hosted import HostedNameServer
+from pyronym.service.liveness import Suspect
 from pyronym.service.local import NameServer
 from pyronym.service.own_record import OWN_TAGS
 from pyronym.service.permissions import Permissions
@@ -48,6 +53,8 @@ class NameServerDaemon(Daemon):
 
     Where the settings have SSL on, the port speaks TLS. With a `tls_port` that one does, on all hosts, while `port` is
     plain: for the time of moving over.
+
+    Where the settings have NS_AUTOCLEAN on, records whose objects are gone are removed; see docs/operating.md.
 
     `keys` (HMAC keys by name), `permissions` (what clients may do) and `audit` (told of what they do) can be changed at
     any time; each counts for clients that connect from then on.
@@ -92,6 +99,7 @@ class NameServerDaemon(Daemon):
             self.nameserver.close()
             raise
         self.nameserver.service.deliver = self._loop.post
+        self._probing: Probing | None = None
         self.tlsLocationStr: str | None = None
         """Where TLS is spoken, if it is a place beside `locationStr`; seen from beyond the NAT, if there is one."""
         try:
@@ -102,6 +110,8 @@ class NameServerDaemon(Daemon):
             self._hosted = HostedNameServer(self.nameserver.service, settings, own_uris)
             self._host_object(NAMESERVER_NAME, self.nameserver, self._hosted)
             self.nameserver.adopt(self.uriFor(NAMESERVER_NAME), OWN_TAGS)
+            if settings.ns_autoclean:
+                self._probing = self._begin_probing()
         except BaseException:
             self.close()
             raise
@@ -125,6 +135,29 @@ class NameServerDaemon(Daemon):
                 nathost = self.uriFor(NAMESERVER_NAME).host if self.natLocationStr else None
                 self.tlsLocationStr = told = location(nathost or place.host, place.port)
             own_uris[_key(place)] = _uri_at(told)
+
+    def _begin_probing(self) -> Probing:
+        from_here = all(place.is_loopback for place in self.places)
+        service = self.nameserver.service
+        probing = Probing(service, self._settings, self._readers, self._remove_dead, all_from_here=from_here)
+        self._hosted.witness = probing.witness
+        service.state_of = probing.state_of
+        self._loop.spawn(probing.run())
+        return probing
+
+    def _remove_dead(self, suspects: Sequence[Suspect]) -> None:
+        """Remove the records of objects that are gone, as far as they have not changed since."""
+        reasons = {suspect.record.name: f"{suspect.state}: {suspect.why}" for suspect in suspects}
+
+        def note(changes: Sequence[Change], error: StorageError | None) -> None:
+            for (name, _), (outcome, about) in zip(changes, settled(changes, error), strict=True):
+                log.info("removing %r, %s: %s", name, reasons[name], outcome)
+                if self.audit is not None:
+                    line = {"who": "probe", "from": None, "what": "remove", "outcome": outcome}
+                    self.audit({**line, "why": reasons[name], **about})
+
+        with suppress(StorageError):  # it is in the log, and the next round tries again
+            self.nameserver.service.remove_unchanged([suspect.record for suspect in suspects], note)
 
     @property
     def permissions(self) -> Permissions | None:
@@ -152,6 +185,8 @@ class NameServerDaemon(Daemon):
         return bool(self._settings.ssl or self._pyroHmacKey or self.keys)
 
     def _release(self) -> None:
+        if self._probing is not None:
+            self._probing.close()
         self.nameserver.close()
 
 

@@ -23,15 +23,20 @@ class Guard:
     """Has the methods of `service` that clients need, for the client with this `grant`.
 
     They raise SecurityError where the client may not do what it asks for. Searches show what it may read. `audit` is
-    told of all changes, and of all that was refused; `address` says where the client is.
+    told of all changes, and of all that was refused; `witness` of all registrations. `address` says where the client
+    is.
     """
 
-    def __init__(self, service: NameService, grant: Grant, address: str, audit: Audit | None) -> None:
+    def __init__(
+        self, service: NameService, grant: Grant, address: str, audit: Audit | None, witness: Note | None = None
+    ) -> None:
         self._service = service
         self._grant = grant
         self._address = address
         self._audit = audit
+        self._witness = witness
         self.count = service.count
+        self.state_of = service.state_of
 
     # Reading
 
@@ -112,7 +117,9 @@ class Guard:
         return self._service.get(name) if self._grant.may(READ, name) else None
 
     def _register(self, name: str, uri: str, tags: frozenset[str], *, safe: bool) -> Outcome[None]:
-        return self._service.register(name, uri, tags, safe=safe, grant=self._grant, note=self._note("register"))
+        return self._service.register(
+            name, uri, tags, safe=safe, grant=self._grant, note=self._note("register", self._witness)
+        )
 
     def _remove(self, names: Iterable[str]) -> Outcome[int]:
         return self._service.remove(names, grant=self._grant, note=self._note("remove"))
@@ -132,19 +139,29 @@ class Guard:
             self._take_down(action, "denied", {**asked, "why": str(problem)})
             raise
 
-    def _note(self, action: str) -> Note | None:
-        return None if self._audit is None else partial(self._settled, action)
+    def _note(self, action: str, witness: Note | None = None) -> Note | None:
+        return witness if self._audit is None else partial(self._settled, action, witness)
 
-    def _settled(self, action: str, changes: Sequence[Change], error: StorageError | None) -> None:
-        for change in changes:
-            about: dict[str, object] = {"name": change.name}
-            if change.record is not None:
-                about |= {"uri": change.record.uri, "tags": sorted(change.record.metadata)}
-            if error is not None:
-                about["why"] = str(error)
-            self._take_down(action, "done" if error is None else "failed", about)
+    def _settled(
+        self, action: str, witness: Note | None, changes: Sequence[Change], error: StorageError | None
+    ) -> None:
+        for outcome, about in settled(changes, error):
+            self._take_down(action, outcome, about)
+        if witness is not None:
+            witness(changes, error)
 
     def _take_down(self, action: str, outcome: str, about: Mapping[str, object]) -> None:
         if self._audit is not None:
             who = {"who": self._grant.principal, "from": self._address}
             self._audit({**who, "what": action, "outcome": outcome, **about})
+
+
+def settled(changes: Sequence[Change], error: StorageError | None) -> Iterator[tuple[str, dict[str, object]]]:
+    """What the audit log says of changes that are durable or have failed: the outcome of each, and what it is about."""
+    for change in changes:
+        about: dict[str, object] = {"name": change.name}
+        if change.record is not None:
+            about |= {"uri": change.record.uri, "tags": sorted(change.record.metadata)}
+        if error is not None:
+            about["why"] = str(error)
+        yield "done" if error is None else "failed", about

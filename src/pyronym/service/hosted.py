@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from pyronym.rpc.exposed import Members, exposed_members
 from pyronym.rpc.hosting import Address, Hosted, Peer, StraightRoad
 from pyronym.service import pyro4, pyro5, requests
 from pyronym.service.guard import Audit, Guard
-from pyronym.service.nameservice import NameService
+from pyronym.service.nameservice import NameService, Note
 from pyronym.service.permissions import OPEN, Client, Permissions
 from pyronym.service.straight_road import Requests, straight_road
 from pyronym.settings import Settings
@@ -33,6 +33,8 @@ class HostedNameServer(Hosted):
         """What clients may do; None: everything. A client gets what is set when it connects."""
         self.audit: Audit | None = None
         """Told of what clients change, and of what they were refused."""
+        self.witness: Callable[[Peer], Note | None] = lambda peer: None
+        """Who is told of what a client registers."""
         self._service = service
         self._own_uris = own_uris
         self._settings = settings
@@ -59,14 +61,15 @@ class HostedNameServer(Hosted):
 
     def _guard(self, peer: Peer) -> Guard | None:
         """What stands between this client and the service; None: nothing."""
-        if self.permissions is None and self.audit is None:
+        witness = self.witness(peer)
+        if self.permissions is None and self.audit is None and witness is None:
             return None
         host, address = None, "unix socket"
         if isinstance(peer.remote, tuple):
             host, port = peer.remote
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         client = Client(peer.tls_subject, peer.key_name, peer.unix_user, host)
-        return Guard(self._service, (self.permissions or OPEN).grant(client), address, self.audit)
+        return Guard(self._service, (self.permissions or OPEN).grant(client), address, self.audit, witness)
 
 
 def _dialect(protocol: int) -> type[requests.NameServer]:
