@@ -38,6 +38,7 @@ class Rounds:
         self.removed: list[str] = []
         self.service = NameService(MappingStore(MemoryStorage()))
         self._readers = Workers(1)
+        self.runner = asyncio.Runner()
         how: dict[str, Any] = {"all_from_here": all_from_here, "clock": lambda: self.now}
         self.probing = Probing(self.service, SETTINGS, self._readers, self._remove, **how)
 
@@ -51,10 +52,11 @@ class Rounds:
     def round(self, now: float) -> dict[str, str]:
         """Make a round, and give the states that are left."""
         self.now = now
-        asyncio.run(self.probing.round())
+        self.runner.run(self.probing.round())
         return {record.name: self.probing.state_of(record).state for record in self.service.everything()}
 
     def close(self) -> None:
+        self.runner.close()
         self.probing.close()
         self._readers.close()
         self.service.close()

@@ -45,12 +45,13 @@ _NO_DAEMON: Final = Dead("what listens there is no Pyro daemon")
 
 
 class Prober:
-    """Probes daemons. `resolvers` ask for the addresses of hosts, `readers` read large answers: threads, both."""
+    """Probes daemons, on one loop. `resolvers` ask for the addresses of hosts, `readers` read large answers: threads."""
 
     def __init__(self, settings: Settings, resolvers: Workers, readers: Workers) -> None:
         self._seconds = settings.commtimeout or PROBE_SECONDS
         # Without metadata a Pyro4 daemon gets the oldest form of a handshake, which all of them know.
         self._settings = replace(settings, max_message_size=MOST_BYTES, metadata=False, compression=False)
+        self._turn = asyncio.Lock()  # who takes time on the loop, which has others to serve before the next one
         self._spoken: dict[str, int] = {}
         self._resolvers = resolvers
         self._readers = readers
@@ -106,7 +107,9 @@ class Prober:
 
         OSError when nobody can be reached.
         """
-        session = ClientSession(protocol, str(uri.location), self._settings)
+        async with self._turn:
+            session = ClientSession(protocol, str(uri.location), self._settings)
+            await asyncio.sleep(0)
         reader, writer = await self._connect(uri, tls)
         objects = None
         try:
@@ -132,7 +135,9 @@ class Prober:
             received += len(data)
             session.receive_data(data)
             if received < LARGE:
-                answer = session.next_answer()
+                async with self._turn:
+                    answer = session.next_answer()
+                    await asyncio.sleep(0)
             else:
                 answer = await _in_thread(self._readers, session.next_answer)
         return answer

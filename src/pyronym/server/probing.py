@@ -24,7 +24,7 @@ from pyronym.settings import Settings
 from pyronym.uri import URI
 
 PROBES_AT_ONCE: Final = 64
-"""Daemons that are asked at a time. The rest waits: a thousand that are dead keep a round for 80 s."""
+"""Daemons that are asked at a time. The rest waits: a thousand that do not answer keep a round for 80 s."""
 
 SLICE: Final = 200
 """Records that are looked at before others have their turn: half a millisecond."""

@@ -114,7 +114,9 @@ class Liveness:
 
     def forget_others(self, is_there: Callable[[str], bool]) -> None:
         """Forget the registrations of names that are not there any more."""
-        self._from_here = {name: uri for name, uri in self._from_here.items() if is_there(name)}
+        for name in list(self._from_here):  # others may be noted meanwhile, in another thread
+            if not is_there(name):
+                self._from_here.pop(name, None)
 
     def target(self, record: Record) -> tuple[URI, str] | None:
         """The daemon to probe because of a record, and the id of the object there; None if it is not to be probed."""
