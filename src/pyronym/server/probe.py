@@ -45,7 +45,7 @@ _NO_DAEMON: Final = Dead("what listens there is no Pyro daemon")
 
 
 class Prober:
-    """Probes daemons, on one loop. `resolvers` ask for the addresses of hosts, `readers` read large answers: threads."""
+    """Probes daemons, on one loop. `resolvers` ask for addresses of hosts, `readers` read large answers: threads."""
 
     def __init__(self, settings: Settings, resolvers: Workers, readers: Workers) -> None:
         self._seconds = settings.commtimeout or PROBE_SECONDS
