@@ -45,6 +45,8 @@ def networks() -> Iterator[Networks]:
     with hosts("s", "a", "b", "c") as made:
         server, a, b, c = made
         link(server, a, "net-a", ["10.97.1.1/24", "fd97:1::1/64", "fe80::11/64"], ["10.97.1.2/24", "fd97:1::2/64"])
+        # A and B have one more network, so that there is a choice by which to ask: for A it comes last, for B first.
+        link(a, b, "net-x", ["10.97.9.1/24", "fd97:9::1/64"], ["10.97.9.2/24", "fd97:9::2/64"])
         link(server, b, "net-b", ["10.97.2.1/24", "fd97:2::1/64", "fe80::21/64"], ["10.97.2.2/24", "fd97:2::2/64"])
         link(server, c, "net-c", ["fe80::31/64"], ["fe80::32/64"])
         for host, device in ((a, "net-a"), (b, "net-b")):  # no route further: to ask for names takes stock Pyro no time

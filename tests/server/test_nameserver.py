@@ -86,6 +86,13 @@ def test_on_several_addresses_each_client_gets_the_one_it_reached(running):
     assert daemon.nameserver.count() == 5
 
 
+def test_on_one_address_and_on_all_clients_of_the_latter_get_the_one_they_reached(running):
+    _, daemon, _ = running("127.0.0.1,0.0.0.0:0", 0, enableBroadcast=False)
+    everywhere = daemon.places[1].port
+    with locateNS("127.0.0.5", everywhere) as nameserver:
+        assert nameserver.lookup(NAMESERVER_NAME).location == f"127.0.0.5:{everywhere}"
+
+
 def test_all_interfaces_of_both_ip_versions_can_have_one_port(running):
     with NameServerDaemon("127.0.0.1", 0) as unused:
         port = unused.places[0].port

@@ -156,6 +156,12 @@ def test_what_listens_and_is_no_daemon_is_not_alive(answer: bytes) -> None:
         assert ask(uri) == Dead("what listens there is no Pyro daemon")
 
 
+def test_what_refuses_us_in_tls_is_alive() -> None:
+    handshake_failure = b"\x15\x03\x03\x00\x02\x02\x28"
+    with answering(handshake_failure) as uri:
+        assert ask(uri) == Alive(None)
+
+
 def test_what_listens_and_says_nothing_is_not_alive() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert ask(f"PYRO:obj@127.0.0.1:{silent.getsockname()[1]}", HASTY) == Dead("no answer within 0.4 s")

@@ -120,21 +120,25 @@ class Daemon:
         self._acceptors: list[Acceptor] = []
         self.places: list[Place] = []
         """Where clients are welcome; none for a Unix socket. The first is that of `locationStr`."""
-        try:
-            if unixsocket:
-                self._listen_at_path(unixsocket)
-            else:
-                self._listen([(settings.host if host is None else str(host), port), *also])
-        except BaseException:
-            for acceptor in self._acceptors:
-                acceptor.close()
-            self._loop.close()
-            raise
+        self._listen([(settings.host if host is None else str(host), port), *also], unixsocket)
         self.natLocationStr: str | None = None
         if nathost:
             natport = settings.natport if natport is None else natport
             self.natLocationStr = location(nathost, natport or self.sock.getsockname()[1])
         log.debug("daemon created on %s, NAT %s", self.locationStr, self.natLocationStr)
+
+    def _listen(self, addresses: Sequence[tuple[str, int]], path: str | None) -> None:
+        """Listen at all addresses, or at none and raise; with a `path`, only there."""
+        try:
+            if path:
+                self._listen_at_path(path)
+            else:
+                self._listen_at(addresses)
+        except BaseException:
+            for acceptor in self._acceptors:
+                acceptor.close()
+            self._loop.close()
+            raise
 
     def _listen_at_path(self, path: str) -> None:
         self.sock = listen_unix(path)
@@ -142,7 +146,7 @@ class Daemon:
         self.locationStr = f"./u:{path}"
         self._accept_from(self.sock, None)
 
-    def _listen(self, addresses: Sequence[tuple[str, int]]) -> None:
+    def _listen_at(self, addresses: Sequence[tuple[str, int]]) -> None:
         certificates = ServerCertificates(self._settings) if self._settings.ssl else None
         for number, (host, port) in enumerate(addresses):
             sock, place = self._listen_also(host, port, certificates, alone=len(addresses) == 1)

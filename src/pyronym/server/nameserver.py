@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TextIO
@@ -74,13 +74,13 @@ class NameServerDaemon(Daemon):
         loop: LoopBase | None = None,
     ) -> None:
         settings = settings or config.settings
-        hosts = settings.host if host is None else host
-        addresses = hosts_and_ports(hosts, settings.ns_port if port is None else port)
         if isinstance(storage, str | None):
             storage = storage_by_name(storage)
         self.nameserver = NameServer(storage, settings=settings)
         certificates = None
         try:
+            hosts = settings.host if host is None else host
+            addresses = hosts_and_ports(hosts, settings.ns_port if port is None else port)
             if tls_port is not None:
                 if unixsocket:
                     raise ValueError("cannot use tls_port together with unixsocket")
@@ -106,15 +106,18 @@ class NameServerDaemon(Daemon):
             own_uris = self._own_uris()
             if certificates is not None and tls_port is not None:
                 self._listen_for_tls([host for host, _ in addresses], tls_port, certificates, own_uris)
-            existing = self.nameserver.count()
-            self._hosted = HostedNameServer(self.nameserver.service, settings, own_uris)
-            self._host_object(NAMESERVER_NAME, self.nameserver, self._hosted)
-            self.nameserver.adopt(self.uriFor(NAMESERVER_NAME), OWN_TAGS)
-            if settings.ns_autoclean:
-                self._probing = self._begin_probing()
+            self._host_name_server(own_uris)
         except BaseException:
             self.close()
             raise
+
+    def _host_name_server(self, own_uris: Mapping[Address, URI]) -> None:
+        existing = self.nameserver.count()
+        self._hosted = HostedNameServer(self.nameserver.service, self._settings, own_uris)
+        self._host_object(NAMESERVER_NAME, self.nameserver, self._hosted)
+        self.nameserver.adopt(self.uriFor(NAMESERVER_NAME), OWN_TAGS)
+        if self._settings.ns_autoclean:
+            self._probing = self._begin_probing()
         log.info("name server created on %s, %d records in the storage", self.locationStr, existing)
 
     def _own_uris(self) -> dict[Address, URI]:
