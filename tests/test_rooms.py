@@ -121,6 +121,7 @@ CLIENT_CORE = (
     "dialing",
     "endpoint",
     "following",
+    "multicast",
     "name_server",
     "nodes",
     "repeating",

@@ -145,15 +145,14 @@ def test_items_of_pyro4_that_change_nothing_here_can_be_assigned():
     assert settings_from_environment({"PYRO_SERVERTYPE": "multiplex"}) == Settings()
 
 
-@pytest.mark.parametrize(("item", "on", "off"), [("NS_AUTOCLEAN", 30.0, 0.0)])
-def test_items_that_someone_relies_on_are_not_ignored(item, on, off):
+def test_the_pause_between_probes_is_none_or_long_enough():
     config = Configuration(Settings())
-    setattr(config, item, off)
-    with pytest.raises(ValueError, match=f"{item} is not supported"):
-        setattr(config, item, on)
-    assert settings_from_environment({f"PYRO_{item}": str(off)}) == Settings()
-    with pytest.raises(ValueError, match=f"environment variable PYRO_{item}: {item} is not supported"):
-        settings_from_environment({f"PYRO_{item}": str(on)})
+    assert (config.NS_AUTOCLEAN, config.NS_AUTOCLEAN_GRACE) == (0.0, 20.0)
+    config.NS_AUTOCLEAN = 3
+    for value in (2.9, -1, "3", True):
+        with pytest.raises(ValueError, match=r"invalid NS_AUTOCLEAN: .* \(expected 0 for none, or a number of seconds"):
+            config.NS_AUTOCLEAN = value
+    assert settings_from_environment({"PYRO_NS_AUTOCLEAN": "30"}).ns_autoclean == 30.0
 
 
 def test_tls_is_configured_like_stock_pyro():

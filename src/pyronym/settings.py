@@ -16,6 +16,11 @@ from typing import Any, Final
 SERIALIZER_NAMES = ("serpent", "json", "marshal", "msgpack", "pickle", "dill", "cloudpickle")
 """All serializers that either protocol knows. Pyro5 speaks the first four."""
 
+DISCOVERY_GROUP = "ff15::d059:524f"
+"""The IPv6 group in which name servers are searched for: not assigned by IANA, as its 1 says (RFC 4291), of a number
+that is free for all (RFC 3307). Its scope, the 5, is a site, so that clients ask from the widest address that they
+have: in the scope of a link they would show one that means nothing without the name of their interface."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -34,11 +39,17 @@ class Settings:
     ns_bchost: str | None = None
     """Address the broadcast responder binds to; None: all."""
     ns_bcport: int = 9091
+    ns_autoclean: float = 0.0
+    """Seconds from one round of probes to the next, in which a name server asks the daemons of all records whether the
+    objects are still there; 0: it does not ask."""
+    ns_autoclean_grace: float = 20.0
+    """Seconds that a daemon may be unreachable, or not know an object, before the record goes (new in pyronym)."""
     nathost: str | None = None
     natport: int = 0
     """Port that goes with `nathost`; 0: the daemon's own."""
-    broadcast_addrs: tuple[str, ...] = ("<broadcast>", "0.0.0.0")
-    """Where a search for a name server is broadcast to."""
+    broadcast_addrs: tuple[str, ...] = ("<broadcast>", "0.0.0.0", DISCOVERY_GROUP)
+    """Where a search for a name server is broadcast to. Broadcast responders join the IPv6 groups that are among them
+    (new in pyronym)."""
     locate_timeout: float = 3.0
     """Seconds that the whole search for a name server may take (new in pyronym)."""
     prefer_ip_version: int = 4
@@ -175,6 +186,11 @@ _CHECKS: dict[str, _Check] = {
     "ns_port": _PORT,
     "ns_bchost": _OPTIONAL_TEXT,
     "ns_bcport": _PORT,
+    "ns_autoclean": (
+        lambda value: _is_duration(value) and (value == 0 or value >= 3),
+        "0 for none, or a number of seconds from 3 on",
+    ),
+    "ns_autoclean_grace": _DURATION,
     "nathost": _OPTIONAL_TEXT,
     "natport": _PORT,
     "broadcast_addrs": (
@@ -276,15 +292,9 @@ _WITHOUT_MEANING: Final[Mapping[str, object]] = MappingProxyType(
         "DILL_PROTOCOL_VERSION": 2,
         "ITER_STREAM_LIFETIME": 0.0,
         "ITER_STREAM_LINGER": 0.0,
-        "NS_AUTOCLEAN": 0.0,
     }
 )
 """Pyro4's items that change nothing here. Programs assign them, so they can be assigned."""
-
-_UNSUPPORTED: Final = ("NS_AUTOCLEAN",)
-"""Those of them that must not be ignored silently, because whoever sets them relies on what they do."""
-
-_OFF_WORDS: Final = frozenset({"", "0.0", *(word for word, flag in _FLAG_WORDS.items() if not flag)})
 
 
 def settings_from_environment(environment: Mapping[str, str]) -> Settings:
@@ -292,8 +302,6 @@ def settings_from_environment(environment: Mapping[str, str]) -> Settings:
 
     Variables of Pyro4 items that have no meaning here are ignored. Raises ValueError that names the variable.
     """
-    for name in _UNSUPPORTED:
-        _refuse_unsupported(name, environment.get(f"PYRO_{name}", ""), f"environment variable PYRO_{name}: ")
     changes: dict[str, Any] = {}
     for item in fields(Settings):
         variable = f"PYRO_{item.name.upper()}"
@@ -337,8 +345,6 @@ class Configuration:
 
     def __setattr__(self, item: str, value: object) -> None:
         if item in _WITHOUT_MEANING:
-            if item in _UNSUPPORTED:
-                _refuse_unsupported(item, str(value))
             self._without_meaning[item] = value
             return
         name = _item_name(item)
@@ -355,11 +361,6 @@ class Configuration:
     def asDict(self) -> dict[str, object]:
         """All items and their values."""
         return {item.name.upper(): getattr(self, item.name.upper()) for item in fields(Settings)}
-
-
-def _refuse_unsupported(item: str, text: str, where: str = "") -> None:
-    if text.strip().lower() not in _OFF_WORDS:
-        raise ValueError(f"{where}{item} is not supported (expected it to be off)")
 
 
 def _item_name(item: str) -> str:

@@ -1,5 +1,6 @@
 """What the serve command does to its process. The rest of its behaviour is in tests/interop/test_life_cycle.py."""
 
+import os
 import resource
 import socket
 import sys
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 
 from fuzz.frames import Frame, greetings
 from processes import PYRONYM, NameServer, NameServers, Process, run, stopping
-from pyronym.client.locate import locate
+from pyronym.client.locate import locate, locateNS
 from pyronym.wire.message import PYRO4, MessageType
 from tls_files import Certificates
 
@@ -95,3 +96,45 @@ def test_the_password_of_the_key_comes_from_the_environment_and_is_not_shown(
             nameserver.ping()
         assert process.terminate() == 0
         assert "sesame" not in process.output
+
+
+def test_it_listens_on_all_hosts_that_are_given_and_says_so(serve: NameServers) -> None:
+    server = serve("-n", "[::1]:0", "-n", "127.0.0.2")
+    ports = [server.process.wait_for_line(rf"^another URI = PYRO:Pyro.NameServer@{host}:(\d+)$")[1] for host in OTHERS]
+    lines = [line for line in server.process.lines if line.startswith("NS running")]
+    assert lines == [
+        f"NS running on 127.0.0.1:{server.port} (127.0.0.1)",
+        f"NS running on [::1]:{ports[0]} (::1)",
+        f"NS running on 127.0.0.2:{ports[1]} (127.0.0.2)",
+    ]
+    for host, port in (server.address, ("::1", int(ports[0])), ("127.0.0.2", int(ports[1]))):
+        with locateNS(host, port) as nameserver:
+            assert nameserver.lookup("Pyro.NameServer") == nameserver._pyroUri
+
+
+OTHERS = (r"\[::1]", "127.0.0.2")
+
+
+def test_tls_has_its_port_on_each_host(serve: NameServers, certificates: Certificates) -> None:
+    environment = {"PYRO_SSL_SERVERCERT": certificates.path("server.pem")}
+    environment["PYRO_SSL_SERVERKEY"] = certificates.path("server.key")
+    server = serve("-n", "localhost:0", "--tls-port", "0", host="127.0.0.3", env=environment)
+    found = server.process.wait_for_line(r"^URI with TLS = PYRO:Pyro.NameServer@127.0.0.3:(\d+)$")
+    assert found
+    assert server.host == "127.0.0.3"
+    listening = [line.split() for line in Path(f"/proc/{server.process.pid}/net/tcp").read_text().splitlines()]
+    mine = inodes(server.process.pid)
+    assert sum(line[3] == "0A" and line[9] in mine for line in listening) == 4
+
+
+def inodes(pid: int) -> set[str]:
+    """The sockets of a process, as the system numbers them."""
+    links = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
+    return {link[8:-1] for link in links if link.startswith("socket:[")}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:x", "[::1", "127.0.0.1,"])
+def test_a_wrong_host_is_one_line_and_exit_status_2(host: str) -> None:
+    done = run([PYRONYM, "serve", "-n", host])
+    assert (done.status, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "invalid host" in done.stderr

@@ -6,6 +6,7 @@ import pytest
 from serving import connected
 
 from pyronym import URI, Proxy, locateNS, startNS
+from pyronym.client.locate import locate
 from pyronym.errors import BadPatternError, NameTakenError, NamingError, StorageError
 from pyronym.naming import NameServerDaemon
 from pyronym.server.nameserver import serve
@@ -76,7 +77,64 @@ def test_bound_to_all_interfaces_it_gives_the_address_that_the_client_reached(ru
             assert nameserver.list(prefix="Pyro") == nameserver.list()
 
 
-def test_on_ipv6_there_is_no_broadcast(running):
+def test_on_several_addresses_each_client_gets_the_one_it_reached(running):
+    uri, daemon, responder = running("127.0.0.1,localhost:0,[::1]:0,127.0.0.3", 0)
+    assert responder is None
+    assert [place.host for place in daemon.places] == ["127.0.0.1", "localhost", "::1", "127.0.0.3"]
+    assert uri.location == daemon.locationStr == daemon.places[0].location
+    for place in daemon.places:
+        with locateNS(place.address, place.port) as nameserver:
+            assert str(nameserver.lookup(NAMESERVER_NAME)) == f"PYRO:Pyro.NameServer@{place.location}"
+            nameserver.register(f"from {place.host}", "PYRO:a@h:1")
+    assert daemon.nameserver.count() == 5
+
+
+def test_on_one_address_and_on_all_clients_of_the_latter_get_the_one_they_reached(running):
+    _, daemon, _ = running("127.0.0.1,0.0.0.0:0", 0, enableBroadcast=False)
+    everywhere = daemon.places[1].port
+    with locateNS("127.0.0.5", everywhere) as nameserver:
+        assert nameserver.lookup(NAMESERVER_NAME).location == f"127.0.0.5:{everywhere}"
+
+
+def test_all_interfaces_of_both_ip_versions_can_have_one_port(running):
+    with NameServerDaemon("127.0.0.1", 0) as unused:
+        port = unused.places[0].port
+    _, _, responder = running(["::", "0.0.0.0"], port, bcport=0)
+    for host in ("127.0.0.2", "::1"):
+        with locateNS(host, port) as nameserver:
+            assert nameserver.lookup(NAMESERVER_NAME).host == host
+    responder.runInThread()
+    for version, host in ((4, "127.0.0.7"), (4, "::1"), (6, "::1")):
+        settings = Settings(prefer_ip_version=version, broadcast_addrs=(host,), ns_host="nowhere.invalid")
+        with locate(port=responder.getPort(), settings=settings) as nameserver:
+            assert nameserver._pyroUri.host == host
+            assert nameserver._pyroUri.port == port
+
+
+def test_beyond_a_nat_the_first_address_is_told_and_inside_each_its_own(running):
+    uri, daemon, _ = running(["127.0.0.1", "127.0.0.2"], 0, nathost="outer.example", natport=777)
+    told = []
+    for place in daemon.places:
+        with locateNS(place.address, place.port) as nameserver:
+            told.append(nameserver.lookup(NAMESERVER_NAME).location)
+    assert told == [uri.location, daemon.places[1].location] == ["outer.example:777", daemon.places[1].location]
+
+
+def test_when_one_of_the_addresses_cannot_be_had_none_is_kept(tmp_path):
+    with NameServerDaemon("127.0.0.1", 0) as taken:
+        port = taken.places[0].port
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
+            NameServerDaemon(["127.0.0.2", "127.0.0.1"], port, storage=f"sql:{tmp_path}/names")
+        with NameServerDaemon("127.0.0.2", port, storage=f"sql:{tmp_path}/names"):
+            pass
+
+
+def test_a_server_is_protected_when_all_its_addresses_are():
+    with NameServerDaemon("127.0.0.1,::1", 0) as near, NameServerDaemon("127.0.0.1:0,0.0.0.0:0") as far:
+        assert (near.is_protected, far.is_protected) == (True, False)
+
+
+def test_on_the_loopback_interface_there_is_no_broadcast(running):
     uri, _, responder = running("::1", 0)
     assert responder is None
     with locateNS("::1", uri.port) as nameserver:
@@ -247,7 +305,7 @@ def test_serve_says_where_it_runs_and_when_it_ends(tmp_path):
     storage = f"sql:{tmp_path}/names.sqlite"
     with NameServerDaemon("127.0.0.1", 0, storage=storage) as daemon:
         daemon.nameserver.register("a", "PYRO:a@h:1")
-    uri, daemon, responder = startNS("127.0.0.1", 0, storage=storage)
+    uri, daemon, responder = startNS("127.0.0.1,localhost", 0, storage=storage)
     out = Lines()
     thread = threading.Thread(target=serve, args=(uri, daemon, responder), kwargs={"out": out})
     thread.start()
@@ -258,7 +316,9 @@ def test_serve_says_where_it_runs_and_when_it_ends(tmp_path):
         "Not starting broadcast server for localhost.",
         "Persistent store contains 2 existing registrations.",
         f"NS running on {uri.location} (127.0.0.1)",
+        f"NS running on localhost:{daemon.places[1].port} (127.0.0.1)",
         "Warning: HMAC key not set. Anyone can connect to this server!",
         f"URI = {uri}",
+        f"another URI = PYRO:Pyro.NameServer@localhost:{daemon.places[1].port}",
         "NS shut down.",
     ]

@@ -324,3 +324,23 @@ def test_loading_pauses_the_garbage_collector_only_if_it_runs():
         finally:
             gc.enable()
         assert not storage.collecting
+
+
+def test_only_records_that_are_unchanged_and_stay_so_are_removed(service, storage):
+    for number, name in enumerate("abcd"):
+        service.register(name, uri(number), NO_TAGS)
+    storage.open_for(100)
+    service.set_metadata("d", NO_TAGS).result(WAIT)
+    seen = service.everything()
+    storage.gate = threading.Semaphore(0)
+    service.register("b", uri(1), NO_TAGS)  # as it was; and not durable yet
+    service.remove(["c"])
+    outcome = service.remove_unchanged([*seen, Record("e", uri(9), NO_TAGS), Record("a", uri(0), NO_TAGS)])
+    storage.open_for(100)
+    assert outcome.result(WAIT) == 2
+    assert [record.name for record in service.everything()] == ["b"]
+
+
+def test_with_nothing_to_remove_nothing_is_written(service, storage):
+    assert service.remove_unchanged([Record("a", uri(1), NO_TAGS)]) == 0
+    assert storage.commits == []

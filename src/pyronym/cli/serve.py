@@ -38,8 +38,17 @@ PORT = click.IntRange(0, 65535)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-n", "--host", help="Name or address to listen on.  [default: localhost]")
-@click.option("-p", "--port", type=PORT, help="Port to listen on; 0: any that is free.  [default: 9090]")
+@click.option(
+    "-n",
+    "--host",
+    "hosts",
+    metavar="HOST[:PORT]",
+    multiple=True,
+    help="Name or address to listen on, [IPV6]:PORT with brackets; may be given again.  [default: localhost]",
+)
+@click.option(
+    "-p", "--port", type=PORT, help="Port for hosts that are given without; 0: any that is free.  [default: 9090]"
+)
 @click.option("-u", "--unixsocket", metavar="PATH", help="Listen on a Unix socket instead.")
 @click.option(
     "-s", "--storage", default="memory", show_default=True, help="Where records survive: memory, sql:FILE or dbm:FILE."
@@ -49,6 +58,18 @@ PORT = click.IntRange(0, 65535)
 @click.option("--nathost", help="Host name under which clients beyond a NAT reach this server.")
 @click.option("--natport", type=PORT, help="Port that goes with --nathost; 0: the same as here.")
 @click.option("-x", "--nobc", is_flag=True, help="Start no broadcast responder.")
+@click.option(
+    "--probe",
+    type=float,
+    metavar="SECONDS",
+    help="Remove names whose objects are gone; ask so often, from 3 on, 0: never.  [default: PYRO_NS_AUTOCLEAN, 0]",
+)
+@click.option(
+    "--probe-grace",
+    type=float,
+    metavar="SECONDS",
+    help="For how long an object must be gone.  [default: PYRO_NS_AUTOCLEAN_GRACE, 20]",
+)
 @click.option("--tls-cert", metavar="FILE", help="Speak TLS, with this certificate.  [default: PYRO_SSL_SERVERCERT]")
 @click.option(
     "--tls-key", metavar="FILE", help="Its private key, if that is in another file; password: PYRO_SSL_SERVERKEYPASSWD."
@@ -71,7 +92,7 @@ PORT = click.IntRange(0, 65535)
 )
 @click.option("--user", metavar="NAME", help="Started as root: go on as this user, when the ports are open.")
 def serve(
-    host: str | None,
+    hosts: tuple[str, ...],
     port: int | None,
     unixsocket: str | None,
     storage: str,
@@ -80,6 +101,8 @@ def serve(
     nathost: str | None,
     natport: int | None,
     nobc: bool,
+    probe: float | None,
+    probe_grace: float | None,
     tls_cert: str | None,
     tls_key: str | None,
     tls_ca: str | None,
@@ -102,6 +125,7 @@ def serve(
     Examples:
       pyronym serve -s sql:names.sqlite
       pyronym serve -n 0.0.0.0 -p 9090 --keys keys.toml
+      pyronym serve -n 10.0.0.5 -n [fd00::5]:9099 -n localhost
       pyronym serve --tls-cert server.pem --tls-key server.key
     """
     log_as_environment_says()
@@ -112,6 +136,7 @@ def serve(
         raise click.UsageError("--audit-log-size is of no use without --audit-log")
     settings = _with_tls(config.settings, tls_cert, tls_key, tls_ca, tls_require_client_cert)
     settings = replace(settings, unsigned_pyro5=unsigned_pyro5 or settings.unsigned_pyro5)
+    settings = _with_probing(settings, probe, probe_grace)
     if unixsocket and (tls_cert or tls_port is not None):
         raise click.UsageError("a Unix socket speaks no TLS (give either --unixsocket, or --tls-cert and a port)")
     _raise_open_file_limit()
@@ -126,7 +151,7 @@ def serve(
     log.info("serving on %s", "uvloop" if HAS_UVLOOP else "asyncio (uvloop is not installed)")
     # As root, if it is he who started this: the key of the certificate may be a file that nobody else can read.
     daemon = NameServerDaemon(
-        host, port, unixsocket, nathost, natport, opened, tls_port=tls_port, settings=settings, loop=loop
+        hosts or None, port, unixsocket, nathost, natport, opened, tls_port=tls_port, settings=settings, loop=loop
     )
     # Threads that read large calls or list many names let go of the interpreter so often. The loop takes it once for
     # each packet: with 5 ms, as usual, eight clients that sent 8 MB each kept others waiting for 1.4 s.
@@ -170,6 +195,17 @@ def _with_tls(
     settings = replace(settings, **changes)
     if (ca is not None or require_client_cert) and not settings.ssl_servercert:
         raise click.UsageError("the --tls options need --tls-cert, the file of the server's certificate")
+    return settings
+
+
+def _with_probing(settings: Settings, interval: float | None, grace: float | None) -> Settings:
+    settings = replace(
+        settings,
+        ns_autoclean=settings.ns_autoclean if interval is None else interval,
+        ns_autoclean_grace=settings.ns_autoclean_grace if grace is None else grace,
+    )
+    if grace is not None and not settings.ns_autoclean:
+        raise click.UsageError("--probe-grace is of no use without --probe")
     return settings
 
 

@@ -131,11 +131,11 @@ class BlockingNetwork:
         except builtins.TimeoutError:
             raise TimeoutError("timed out") from None
 
-    async def receive(self, sock: socket.socket, size: int, deadline: Deadline) -> bytes:
+    async def receive(self, sock: socket.socket, size: int, deadline: Deadline) -> tuple[bytes, Any]:
         """As Network says."""
         try:
             sock.settimeout(deadline.left())
-            return sock.recv(size)
+            return sock.recvfrom(size)
         except builtins.TimeoutError:
             raise TimeoutError("timed out") from None
         finally:

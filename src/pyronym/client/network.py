@@ -72,8 +72,10 @@ class Network(Protocol[S]):
         """What a function gives or raises that blocks and knows no time limit. TimeoutError at the deadline."""
         ...
 
-    async def receive(self, sock: socket.socket, size: int, deadline: Deadline) -> bytes:
-        """The next datagram of a socket that does not block. TimeoutError at the deadline."""
+    async def receive(self, sock: socket.socket, size: int, deadline: Deadline) -> tuple[bytes, Any]:
+        """The next datagram of a socket that does not block, and the address of its sender. TimeoutError at the
+        deadline.
+        """
         ...
 
 

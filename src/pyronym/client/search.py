@@ -6,11 +6,13 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from ipaddress import ip_address
 from typing import Final, Generic, TypeVar
 
 from pyronym.client.connection import Connection, open_connection
 from pyronym.client.deadline import Deadline
 from pyronym.client.dialing import Target, addresses
+from pyronym.client.multicast import interfaces_of, multicast_group
 from pyronym.client.network import Network, Stream
 from pyronym.errors import NameServerNotFoundError, PyroError, TimeoutError
 from pyronym.settings import Settings
@@ -72,8 +74,9 @@ async def find_name_server(
         steps.append(lambda share: search.connect(near, share))
         if near != debian and ":" not in settings.ns_host:
             steps.append(lambda share: search.connect_to_debian(debian, share))
-    if broadcast and settings.prefer_ip_version != 6:  # there is no broadcast in IPv6
-        steps.append(lambda share: search.ask_everyone(port or settings.ns_bcport, share))
+    if broadcast:
+        bcport = port or settings.ns_bcport
+        steps += [partial(search.ask_everyone, family, bcport) for family in _broadcast_families(settings)]
     if own not in tried:
         steps.append(lambda share: search.connect(own, share))
     return await search.run(steps)
@@ -143,16 +146,17 @@ class _Search(Generic[S]):
             return await self.connect(uri, deadline)
         return None
 
-    async def ask_everyone(self, port: int, deadline: Deadline) -> Connection[S] | None:
-        """A connection to the first name server that answers a broadcast and can be reached."""
-        where = f"broadcast to {', '.join(self._settings.broadcast_addrs)}, port {port}"
+    async def ask_everyone(self, family: socket.AddressFamily, port: int, deadline: Deadline) -> Connection[S] | None:
+        """A connection to the first name server that answers a broadcast, in IPv6 a multicast, and can be reached."""
+        hosts = _broadcast_hosts(self._settings, family)
+        where = f"broadcast to {', '.join(hosts)}, port {port}"
         why = "no answer"
         seen = set()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-            try:
-                targets = await self._broadcast_targets(port, deadline)
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as sock:
+                sock.setblocking(False)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+                targets = await self._broadcast_targets(hosts, family, port, deadline)
                 for number in range(_BROADCAST_TRIES):
                     wait = deadline.share(_BROADCAST_TRIES - number)
                     _ask(sock, targets)
@@ -160,24 +164,29 @@ class _Search(Generic[S]):
                         if uri not in seen and (found := await self.connect(uri, deadline.share(2))):
                             return found
                         seen.add(uri)
-            except (OSError, TimeoutError) as problem:
-                why = str(problem)
+        except (OSError, TimeoutError) as problem:
+            why = str(problem)
         self._attempts[where] = why if not seen else "no answer that leads to a name server"
         return None
 
-    async def _broadcast_targets(self, port: int, deadline: Deadline) -> list[Target]:
-        targets: list[Target] = []
-        for host in self._settings.broadcast_addrs:
+    async def _broadcast_targets(
+        self, hosts: Sequence[str], family: socket.AddressFamily, port: int, deadline: Deadline
+    ) -> list[_Question]:
+        targets: list[_Question] = []
+        for host in hosts:
             numeric = {"<broadcast>": "255.255.255.255", "": "0.0.0.0"}.get(host, host)
+            interfaces = [0]
+            if group := multicast_group(host):
+                numeric, interfaces = socket.inet_ntop(family, group.packed), interfaces_of(group)
             found = await addresses(self._network, numeric, port, socket.SOCK_DGRAM, deadline)
-            targets += [target for target in found if target[0] == socket.AF_INET]
+            targets += [(target, interface) for target in found if target[0] == family for interface in interfaces]
         return targets
 
     async def _next_answer(self, sock: socket.socket, deadline: Deadline) -> URI | None:
         """The next URI that arrives, None at the deadline. What else arrives is dropped: anyone may send to it."""
         while True:
             try:
-                data = await self._network.receive(sock, _ANSWER_SIZE, deadline)
+                data, sender = await self._network.receive(sock, _ANSWER_SIZE, deadline)
             except TimeoutError:
                 return None
             try:
@@ -186,21 +195,49 @@ class _Search(Generic[S]):
                 log.debug("ignoring a broadcast answer that is no URI: %r", data[:100])
                 continue
             if uri.protocol == "PYRO":
+                if _lacks_zone(uri):
+                    uri.host = f"{uri.host}%{sender[3]}"  # the server cannot know what we call the interface
                 return uri
 
 
-def _ask(sock: socket.socket, targets: list[Target]) -> None:
+_Question = tuple[Target, int]
+"""Where to send the question to, and for a multicast the index of the interface to send it by; otherwise 0."""
+
+
+def _broadcast_families(settings: Settings) -> list[socket.AddressFamily]:
+    """By which IP versions to ask everyone: by the older one, where all servers listen, before the newer."""
+    families = [socket.AF_INET6] if settings.prefer_ip_version == 6 else [socket.AF_INET, socket.AF_INET6]
+    return [family for family in families if _broadcast_hosts(settings, family)]
+
+
+def _broadcast_hosts(settings: Settings, family: socket.AddressFamily) -> list[str]:
+    """Those of BROADCAST_ADDRS to ask by one IP version. Only addresses with a colon are of IPv6."""
+    return [host for host in settings.broadcast_addrs if (":" in host) == (family == socket.AF_INET6)]
+
+
+def _ask(sock: socket.socket, targets: Sequence[_Question]) -> None:
     """Send the question to all of `targets`. OSError when it can be sent to none."""
-    problem = OSError("no IPv4 address to send to")
+    problem = OSError("no address to send to")
     sent = False
-    for _, address in targets:
+    for (_, address), interface in targets:
         try:
+            if interface:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface)
             sock.sendto(_QUESTION, address)
             sent = True
         except OSError as failure:
             problem = failure
     if not sent:
         raise problem
+
+
+def _lacks_zone(uri: URI) -> bool:
+    """Whether the address means something only along with an interface, and names none."""
+    host = uri.host or ""
+    try:
+        return "%" not in host and ip_address(host).version == 6 and ip_address(host).is_link_local
+    except ValueError:  # a name
+        return False
 
 
 def _is_local(host: str) -> bool:

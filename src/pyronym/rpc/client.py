@@ -115,6 +115,11 @@ class ClientSession:
         self._between = False
 
     @property
+    def spoken(self) -> int | None:
+        """The protocol that the daemon speaks, once it has said anything in one."""
+        return self._decoder.protocol
+
+    @property
     def waiting(self) -> bool:
         """Whether a request was made whose answer has not been taken yet."""
         return self._request is not None

@@ -28,6 +28,8 @@ class Offence(enum.StrEnum):
     SLOW_PATTERN = "slow regular expression"
     OVER_LIMIT = "registration over a limit"
     """A name, URI or tag that is too long, or too many tags or names."""
+    LOOPBACK_URI = "registration of a loopback URI"
+    """From another machine, which alone the URI means anything to."""
     CONNECTIONS = "too many connections"
     HANDSHAKE_TIME = "handshake not finished in time"
     MESSAGE_TIME = "message not finished in time"

@@ -1,4 +1,7 @@
-"""The broadcast responder: tells clients that search the network where the name server is."""
+"""The broadcast responder: tells clients that search the network where the name server is.
+
+They ask by IPv4 broadcast, or by IPv6 multicast, for there is no broadcast in IPv6.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,14 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv6Address
 from types import TracebackType
 from typing import Final, Self
 
+from pyronym.client.multicast import interfaces_of, multicast_group
 from pyronym.rpc.offences import Offence
-from pyronym.server.addresses import address_towards, location, unmapped
+from pyronym.server.addresses import WILDCARDS, Place, address_towards, location, place_towards, unmapped
 from pyronym.server.limits import Offences, RateLimit
 from pyronym.server.listening import open_socket
 from pyronym.server.loop import Watchers
@@ -39,13 +44,13 @@ a thread that never waits would keep the name server in the same process from it
 REST_SECONDS: Final = 0.02
 """How long the thread takes none after so many."""
 
-WILDCARDS: Final = frozenset(["", "0.0.0.0", "::"])
-"""Hosts that mean all interfaces. No client can reach a server by them."""
-
 # Linux tells at which of its addresses a datagram arrived. Python names this option from version 3.12 on.
 _IP_PKTINFO: Final = getattr(socket, "IP_PKTINFO", 8) if sys.platform == "linux" else None
 _PKTINFO: Final = struct.Struct("@I4s4s")
 """``struct in_pktinfo``: interface, local address, address in the datagram's header."""
+_IPV6_PKTINFO: Final = struct.Struct("@16sI")
+"""``struct in6_pktinfo``: address in the datagram's header, interface."""
+_ANCILLARY_SIZE: Final = socket.CMSG_SPACE(_PKTINFO.size) + socket.CMSG_SPACE(_IPV6_PKTINFO.size)
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +58,14 @@ log = logging.getLogger(__name__)
 class BroadcastServer:
     """Answers questions for the name server with its URI, `nsUri`.
 
-    If that URI means all interfaces, each client gets the address at which its question came in. The responder listens
-    at UDP (`bchost`, `bcport`), by default as NS_BCHOST and NS_BCPORT say; with `ipv6`, or if the URI is one of IPv6,
-    at an IPv6 address. It is served by a thread (`runInThread`), by a ``select`` loop that calls `processRequest` when
-    it is readable, by a daemon (`Daemon.combine`), or by an asyncio loop (`attach`).
+    If that URI means all interfaces, each client gets the address at which its question came in. `places` are where the
+    name server listens: if they are given, each client gets the one that is right for it instead.
+
+    The responder listens at UDP (`bchost`, `bcport`), by default as NS_BCHOST and NS_BCPORT say; with `ipv6`, or if the
+    URI or one of the places is one of IPv6, at an IPv6 address. On all IPv6 addresses (``::``) it hears IPv4 broadcasts
+    too, and joins the groups that are among BROADCAST_ADDRS, on each interface that there is. It is served by a thread
+    (`runInThread`), by a ``select`` loop that calls `processRequest` when it is readable, by a daemon
+    (`Daemon.combine`), or by an asyncio loop (`attach`).
 
     Raises OSError, with the address and the system's error number, when it cannot listen there.
     """
@@ -68,20 +77,25 @@ class BroadcastServer:
         bcport: int | None = None,
         ipv6: bool = False,
         *,
+        places: Sequence[Place] = (),
         settings: Settings | None = None,
     ) -> None:
         settings = settings or config.settings
         self.nsUri = URI(nsUri)
+        self._places = places
         host = bchost or settings.ns_bchost or ""
-        if not host and (ipv6 or ":" in (self.nsUri.host or "")):
+        if not host and (ipv6 or any(":" in part for part in (self.nsUri.host or "", *(p.address for p in places)))):
             host = "::"
         port = settings.ns_bcport if bcport is None else bcport
         self.sock = open_socket(host, port, socket.SOCK_DGRAM, settings)
         self.sock.setblocking(False)
-        if self.sock.family == socket.AF_INET:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-            if _IP_PKTINFO is not None:
-                self.sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        if _IP_PKTINFO is not None:
+            self.sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        if self.sock.family == socket.AF_INET6:
+            self.sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+            if host == "::":  # at one address no datagrams for a group arrive
+                _join(self.sock, settings.broadcast_addrs)
         name = self.sock.getsockname()
         self.locationStr = location(host or name[0], name[1])
         self._rate = RateLimit(ANSWERS_PER_SECOND, ANSWERS_AT_ONCE)
@@ -104,27 +118,34 @@ class BroadcastServer:
     def processRequest(self) -> None:
         """Answer one question, if there is one. Never waits, never raises."""
         try:
-            question, ancillary, _, asker = self.sock.recvmsg(len(QUESTION) + 1, socket.CMSG_SPACE(_PKTINFO.size))
+            question, ancillary, _, asker = self.sock.recvmsg(len(QUESTION) + 1, _ANCILLARY_SIZE)
             if question != QUESTION:
-                self._ignore(Offence.BROKEN_DATAGRAM, asker)
+                self._ignore(Offence.BROKEN_DATAGRAM, asker[0])
             elif not self._rate.allows(asker[0], time.monotonic()):
-                self._ignore(Offence.DATAGRAMS, asker)
+                self._ignore(Offence.DATAGRAMS, asker[0])
             else:
-                self.sock.sendto(self._answer(ancillary, asker[0]), asker)
+                self.sock.sendto(self._answer(ancillary, *asker), asker)
         except BlockingIOError:
             pass
         except OSError as problem:
             log.debug("cannot answer a question for the name server: %s", problem)
 
-    def _ignore(self, why: Offence, asker: tuple[str, int]) -> None:
+    def _ignore(self, why: Offence, asker: str) -> None:
         # One line a minute for all of them: whoever sends datagrams can name any sender.
         if self.offences.note(why, "datagrams", time.monotonic()):
-            log.warning("broadcast server: ignoring a datagram from %s: %s", asker[0], why)
+            log.warning("broadcast server: ignoring a datagram from %s: %s", asker, why)
 
-    def _answer(self, ancillary: Iterable[tuple[int, int, bytes]], asker: str) -> bytes:
+    def _answer(
+        self, ancillary: Iterable[tuple[int, int, bytes]], asker: str, _: int, flow: int = 0, interface: int = 0
+    ) -> bytes:
         uri = URI(self.nsUri)
-        if uri.host in WILDCARDS:
-            uri.host = _local_address(ancillary) or unmapped(address_towards(asker))
+        if self._places or uri.host in WILDCARDS:
+            here = _local_address(ancillary) or address_towards(unmapped(asker), interface)
+            if self._places:
+                place = place_towards(self._places, here)
+                uri.host, uri.port = place.host, place.port
+            if uri.host in WILDCARDS:
+                uri.host = here
         log.debug("telling %s that the name server is at %s", asker, uri.location)
         return str(uri).encode("iso-8859-1")
 
@@ -169,10 +190,26 @@ class BroadcastServer:
         self.close()
 
 
+def _join(sock: socket.socket, hosts: Iterable[str]) -> None:
+    """Hear what is sent to the IPv6 groups among `hosts`, on all interfaces, or on the one that a zone names."""
+    for group in filter(None, map(multicast_group, hosts)):
+        for interface in interfaces_of(group):
+            try:
+                membership = _IPV6_PKTINFO.pack(group.packed, interface)  # struct ipv6_mreq looks the same
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, membership)
+            except OSError as problem:
+                log.debug("cannot join the group %s on interface %d: %s", group, interface, problem)
+
+
 def _local_address(ancillary: Iterable[tuple[int, int, bytes]]) -> str | None:
     """Where a datagram arrived, as far as the system has told."""
+    here = None
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_IP and kind == _IP_PKTINFO and len(data) >= _PKTINFO.size:
             _, local, _ = _PKTINFO.unpack_from(data)
             return socket.inet_ntoa(local)
-    return None
+        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO and len(data) >= _IPV6_PKTINFO.size:
+            address = IPv6Address(data[:16])
+            if not address.is_multicast and address.ipv4_mapped is None:
+                here = str(address)
+    return here

@@ -7,7 +7,7 @@ import logging
 import resource
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
 from types import TracebackType
@@ -24,7 +24,7 @@ from pyronym.rpc.hosting import Address, Hosted, Peer
 from pyronym.rpc.offences import Offence
 from pyronym.rpc.session import ServerSession
 from pyronym.server.accepting import Acceptor
-from pyronym.server.addresses import family_name, location
+from pyronym.server.addresses import Place, family_name, location, unmapped
 from pyronym.server.announced import Announced
 from pyronym.server.hosted import DaemonObject, HostedDaemon
 from pyronym.server.limits import Offences, admission
@@ -70,9 +70,11 @@ class Daemon:
     Listens on (`host`, `port`), or on `unixsocket`: an empty host means all interfaces, port 0 any that is free. `host`
     and the NAT address come from the settings when they are None, the settings from `pyronym.config`. `nathost` and
     `natport` are the address that URIs give to clients beyond a NAT; `natport` 0 is the port that is listened on.
-    With an `hmac_key`, Pyro4 clients must have the same. Where the settings have SSL on, a TCP port speaks TLS, and
-    nothing else, with the certificate that they name; a Unix socket is always plain. `loop` is the asyncio loop that
-    serves, and belongs to the daemon from here on; by default one that can be served in each of the ways below.
+    `also` are further (host, port) to listen on; the daemon's URIs name the first. With several, the host ``::`` stands
+    for IPv6 only. With an `hmac_key`, Pyro4 clients must have the same. Where the settings have SSL on, a TCP port
+    speaks TLS, and nothing else, with the certificate that they name; a Unix socket is always plain. `loop` is the
+    asyncio loop that serves, and belongs to the daemon from here on; by default one that can be served in each of the
+    ways below.
 
     It listens from here on, and answers as soon as it is served in one of these ways, by one thread at a time::
 
@@ -96,6 +98,7 @@ class Daemon:
         nathost: str | None = None,
         natport: int | None = None,
         *,
+        also: Sequence[tuple[str, int]] = (),
         settings: Settings | None = None,
         hmac_key: str | bytes | None = None,
         loop: LoopBase | None = None,
@@ -106,6 +109,8 @@ class Daemon:
             raise ValueError("cannot use nathost together with unixsocket")
         if natport is not None and not nathost:
             raise ValueError("must provide natport with nathost")
+        if also and unixsocket:
+            raise ValueError("cannot use further addresses together with unixsocket")
         self._pyroHmacKey = hmac_key
         self.keys: KeyRing | None = None
         """Several HMAC keys instead of one. Changing them changes nothing for open connections."""
@@ -124,30 +129,48 @@ class Daemon:
         self._closing = False
         self._closed = False
         self._loop = loop or ServerLoop()
-        try:
-            self._listen(settings.host if host is None else str(host), port, unixsocket)
-        except BaseException:
-            self._loop.close()
-            raise
+        self._clients = self._new_clients()
+        self._socket_file: SocketFile | None = None
+        self._acceptors: list[Acceptor] = []
+        self.places: list[Place] = []
+        """Where clients are welcome; none for a Unix socket. The first is that of `locationStr`."""
+        self._listen([(settings.host if host is None else str(host), port), *also], unixsocket)
         self.natLocationStr: str | None = None
         if nathost:
             natport = settings.natport if natport is None else natport
             self.natLocationStr = location(nathost, natport or self.sock.getsockname()[1])
         log.debug("daemon created on %s, NAT %s", self.locationStr, self.natLocationStr)
 
-    def _listen(self, host: str, port: int, path: str | None) -> None:
-        self._socket_file: SocketFile | None = None
-        self._acceptors: list[Acceptor] = []
-        certificates = ServerCertificates(self._settings) if self._settings.ssl and not path else None
-        if path:
-            self.sock = listen_unix(path)
-            self._socket_file = SocketFile(path)
-            self.locationStr = f"./u:{path}"
-        else:
-            self.sock = listen_tcp(host, port, self._settings)
-            name = self.sock.getsockname()
-            self.locationStr = location(host or name[0], name[1])
-        self._clients = Clients(
+    def _listen(self, addresses: Sequence[tuple[str, int]], path: str | None) -> None:
+        """Listen at all addresses, or at none and raise; with a `path`, only there."""
+        try:
+            if path:
+                self._listen_at_path(path)
+            else:
+                self._listen_at(addresses)
+        except BaseException:
+            for acceptor in self._acceptors:
+                acceptor.close()
+            self._loop.close()
+            raise
+
+    def _listen_at_path(self, path: str) -> None:
+        self.sock = listen_unix(path)
+        self._socket_file = SocketFile(path)
+        self.locationStr = f"./u:{path}"
+        self._accept_from(self.sock, None)
+
+    def _listen_at(self, addresses: Sequence[tuple[str, int]]) -> None:
+        certificates = ServerCertificates(self._settings) if self._settings.ssl else None
+        for number, (host, port) in enumerate(addresses):
+            sock, place = self._listen_also(host, port, certificates, alone=len(addresses) == 1)
+            self.places.append(place)
+            if number == 0:
+                self.sock = sock
+        self.locationStr = self.places[0].location
+
+    def _new_clients(self) -> Clients:
+        return Clients(
             self._loop,
             self._workers,
             self._readers,
@@ -158,18 +181,21 @@ class Daemon:
             admission(self._settings, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
             self._offences,
         )
-        self._accept_from(self.sock, certificates)
 
     def _accept_from(self, sock: socket.socket, certificates: ServerCertificates | None) -> None:
         """Welcome the clients of one more socket that listens, with `certificates` by TLS only."""
         self._acceptors.append(Acceptor(self._loop, sock, lambda: Connection(self._clients), certificates))
 
-    def _listen_also(self, host: str, port: int, certificates: ServerCertificates) -> tuple[str, int]:
-        """Listen at one more port, for TLS only; the address that it is bound to. Errors as from the constructor."""
-        sock = listen_tcp(host, port, self._settings)
+    def _listen_also(
+        self, host: str, port: int, certificates: ServerCertificates | None, *, alone: bool
+    ) -> tuple[socket.socket, Place]:
+        """Listen at one more address, with `certificates` for TLS only. `alone`: the only one. Errors as from the
+        constructor.
+        """
+        sock = listen_tcp(host, port, self._settings, one_version=not alone)
         self._accept_from(sock, certificates)
         name = sock.getsockname()
-        return name[0], name[1]
+        return sock, Place(host or name[0], unmapped(name[0]), name[1])
 
     def _new_session(self, local: Address, remote: Address) -> ServerSession:
         key = self._hmac_key if self.keys is None else self.keys

@@ -30,8 +30,12 @@ _ADVICE: Final = {
 }
 
 
-def open_socket(host: str, port: int, kind: socket.SocketKind, settings: Settings) -> socket.socket:
+def open_socket(
+    host: str, port: int, kind: socket.SocketKind, settings: Settings, *, one_version: bool = False
+) -> socket.socket:
     """A socket that is bound to (host, port); an empty host means all interfaces, port 0 any that is free.
+
+    With `one_version` the host ``::`` means all interfaces by IPv6 only, so that there can be another for IPv4.
 
     Raises OSError with the address in its words, ValueError for what is no port.
     """
@@ -42,6 +46,8 @@ def open_socket(host: str, port: int, kind: socket.SocketKind, settings: Setting
     try:
         if settings.sock_reuse:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if one_version and family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
     except OSError as problem:
         sock.close()
@@ -49,9 +55,9 @@ def open_socket(host: str, port: int, kind: socket.SocketKind, settings: Setting
     return sock
 
 
-def listen_tcp(host: str, port: int, settings: Settings) -> socket.socket:
-    """A TCP socket that listens. Errors as `open_socket`."""
-    sock = open_socket(host, port, socket.SOCK_STREAM, settings)
+def listen_tcp(host: str, port: int, settings: Settings, *, one_version: bool = False) -> socket.socket:
+    """A TCP socket that listens. Arguments and errors as `open_socket`."""
+    sock = open_socket(host, port, socket.SOCK_STREAM, settings, one_version=one_version)
     try:
         # The sockets of connections inherit these. Keepalive finds out about clients that vanished without a word.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

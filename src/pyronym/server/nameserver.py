@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
-import socket
 import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import Final, TextIO
 
-from pyronym.server.addresses import location, unmapped
+from pyronym.directory.record import Change
+from pyronym.errors import StorageError
+from pyronym.rpc.hosting import Address
+from pyronym.server.addresses import Place, hosts_and_ports, location
 from pyronym.server.broadcast import BroadcastServer
 from pyronym.server.daemon import Daemon
 from pyronym.server.loop import LoopBase
-from pyronym.service.guard import Audit
+from pyronym.server.probing import Probing
+from pyronym.service.guard import Audit, told
 from pyronym.service.hosted import HostedNameServer
+from pyronym.service.liveness import Suspect
 from pyronym.service.local import NameServer
 from pyronym.service.own_record import OWN_TAGS
 from pyronym.service.permissions import Permissions
@@ -41,8 +46,15 @@ class NameServerDaemon(Daemon):
     is open already; in any case it is closed with the daemon. Raises ValueError for other storages and for TLS files
     that cannot be used, StorageError if the storage cannot be used, OSError if the address cannot be.
 
-    Where the settings have SSL on, the port speaks TLS. With a `tls_port` that one does, while `port` is plain: for the
-    time of moving over. Each client is told the address of the name server at the port that it came in on.
+    It listens on `host`, or on several: a text with commas, or a sequence of texts. Each is HOST, HOST:PORT or
+    [IPV6]:PORT, where `port` is for those that name none. Each client is told the address of the name server that it
+    came in at; `locationStr` and `uriFor` tell the first. A name that has several addresses stands for one of them, as
+    PREFER_IP_VERSION says.
+
+    Where the settings have SSL on, the port speaks TLS. With a `tls_port` that one does, on all hosts, while `port` is
+    plain: for the time of moving over.
+
+    Where the settings have NS_AUTOCLEAN on, records whose objects are gone are removed; see docs/operating.md.
 
     `keys` (HMAC keys by name), `permissions` (what clients may do) and `audit` (told of what they do) can be changed at
     any time; each counts for clients that connect from then on.
@@ -50,7 +62,7 @@ class NameServerDaemon(Daemon):
 
     def __init__(
         self,
-        host: str | None = None,
+        host: str | Sequence[str] | None = None,
         port: int | None = None,
         unixsocket: str | None = None,
         nathost: str | None = None,
@@ -67,17 +79,19 @@ class NameServerDaemon(Daemon):
         self.nameserver = NameServer(storage, settings=settings)
         certificates = None
         try:
+            hosts = settings.host if host is None else host
+            addresses = hosts_and_ports(hosts, settings.ns_port if port is None else port)
             if tls_port is not None:
                 if unixsocket:
                     raise ValueError("cannot use tls_port together with unixsocket")
                 certificates = ServerCertificates(settings)
                 settings = replace(settings, ssl=False)
             super().__init__(
-                host,
-                settings.ns_port if port is None else port,
+                *addresses[0],
                 unixsocket,
                 nathost=nathost,
                 natport=natport,
+                also=[] if unixsocket else addresses[1:],
                 settings=settings,
                 loop=loop,
             )
@@ -86,23 +100,69 @@ class NameServerDaemon(Daemon):
             raise
         self.nameserver.service.deliver = self._loop.post
         self.nameserver.service.gather_by(self._loop.at_end_of_turn)
+        self._probing: Probing | None = None
         self.tlsLocationStr: str | None = None
         """Where TLS is spoken, if it is a place beside `locationStr`; seen from beyond the NAT, if there is one."""
         try:
-            other_uris = {}
+            own_uris = self._own_uris()
             if certificates is not None and tls_port is not None:
-                host = settings.host if host is None else str(host)
-                bound_host, bound_port = self._listen_also(host, tls_port, certificates)
-                self.tlsLocationStr = location(nathost or settings.nathost or host or bound_host, bound_port)
-                other_uris[bound_port] = URI(f"PYRO:{NAMESERVER_NAME}@{self.tlsLocationStr}")
-            existing = self.nameserver.count()
-            self._hosted = HostedNameServer(self.nameserver.service, settings, other_uris)
-            self._host_object(NAMESERVER_NAME, self.nameserver, self._hosted)
-            self.nameserver.adopt(self.uriFor(NAMESERVER_NAME), OWN_TAGS)
+                self._listen_for_tls([host for host, _ in addresses], tls_port, certificates, own_uris)
+            self._host_name_server(own_uris)
         except BaseException:
             self.close()
             raise
+
+    def _host_name_server(self, own_uris: Mapping[Address, URI]) -> None:
+        existing = self.nameserver.count()
+        self._hosted = HostedNameServer(self.nameserver.service, self._settings, own_uris)
+        self._host_object(NAMESERVER_NAME, self.nameserver, self._hosted)
+        self.nameserver.adopt(self.uriFor(NAMESERVER_NAME), OWN_TAGS)
+        if self._settings.ns_autoclean:
+            self._probing = self._begin_probing()
         log.info("name server created on %s, %d records in the storage", self.locationStr, existing)
+
+    def _own_uris(self) -> dict[Address, URI]:
+        """The name server's URI at each place where it listens."""
+        uris = {_key(place): _uri_at(place.location) for place in self.places}
+        if self.places:
+            uris[_key(self.places[0])] = self.uriFor(NAMESERVER_NAME)
+        return uris
+
+    def _listen_for_tls(
+        self, hosts: Sequence[str], port: int, certificates: ServerCertificates, own_uris: dict[Address, URI]
+    ) -> None:
+        hosts = list(dict.fromkeys(hosts))
+        for host in hosts:
+            _, place = self._listen_also(host, port, certificates, alone=len(hosts) == 1)
+            told = place.location
+            if self.tlsLocationStr is None:
+                nathost = self.uriFor(NAMESERVER_NAME).host if self.natLocationStr else None
+                self.tlsLocationStr = told = location(nathost or place.host, place.port)
+            own_uris[_key(place)] = _uri_at(told)
+
+    def _begin_probing(self) -> Probing:
+        from_here = all(place.is_loopback for place in self.places)
+        service = self.nameserver.service
+        probing = Probing(
+            service, self._settings, self._readers, self._offences, self._remove_dead, all_from_here=from_here
+        )
+        self._hosted.witness = probing.witness
+        service.state_of = probing.state_of
+        self._loop.spawn(probing.run())
+        return probing
+
+    def _remove_dead(self, suspects: Sequence[Suspect]) -> None:
+        """Remove the records of objects that are gone, as far as they have not changed since."""
+        reasons = {suspect.record.name: f"{suspect.state}: {suspect.why}" for suspect in suspects}
+
+        def note(changes: Sequence[Change], error: StorageError | None) -> None:
+            for (name, _), about in zip(changes, told(changes, error), strict=True):
+                log.info("removing %r, %s: %s", name, reasons[name], about["outcome"])
+                if self.audit is not None:
+                    self.audit({"who": "probe", "from": None, "what": "remove", "why": reasons[name], **about})
+
+        with suppress(StorageError):  # it is in the log, and the next round tries again
+            self.nameserver.service.remove_unchanged([suspect.record for suspect in suspects], note)
 
     @property
     def permissions(self) -> Permissions | None:
@@ -125,8 +185,7 @@ class NameServerDaemon(Daemon):
     @property
     def is_protected(self) -> bool:
         """Whether TLS, or HMAC keys for all, stand before the server, or only this machine can reach it."""
-        name = self.sock.getsockname()
-        if not isinstance(name, tuple) or ip_address(unmapped(name[0])).is_loopback:
+        if all(place.is_loopback for place in self.places):
             return True
         has_keys = (self._pyroHmacKey or self.keys) and not self._settings.unsigned_pyro5
         return bool(self._settings.ssl or has_keys)
@@ -135,11 +194,22 @@ class NameServerDaemon(Daemon):
         self.nameserver.service.end_watches()
 
     def _release(self) -> None:
+        if self._probing is not None:
+            self._probing.close()
         self.nameserver.close()
 
 
+def _key(place: Place) -> Address:
+    """By which `HostedNameServer` knows the clients that came in at a place."""
+    return ("" if place.is_everywhere else place.address), place.port
+
+
+def _uri_at(where: str) -> URI:
+    return URI(f"PYRO:{NAMESERVER_NAME}@{where}")
+
+
 def startNS(
-    host: str | None = None,
+    host: str | Sequence[str] | None = None,
     port: int | None = None,
     enableBroadcast: bool = True,
     bchost: str | None = None,
@@ -154,8 +224,8 @@ def startNS(
 
     The daemon listens at once and answers as soon as it is served: with ``daemon.requestLoop()``, in a ``select`` loop
     over ``daemon.sockets`` with ``daemon.events(ready)``, with ``other_daemon.combine(daemon)``, or in an asyncio loop
-    with ``daemon.attach()``. There is no broadcast responder for Unix sockets, for IPv6 and for addresses that only
-    this machine can reach.
+    with ``daemon.attach()``. `host` may stand for several addresses, as in NameServerDaemon. There is no broadcast
+    responder for Unix sockets, and for addresses that only this machine can reach.
     """
     daemon = NameServerDaemon(host, port, unixsocket, nathost=nathost, natport=natport, storage=storage)
     return with_responder(daemon, enableBroadcast, bchost, bcport, hmac)
@@ -175,7 +245,8 @@ def with_responder(
         responder = None
         if enable_broadcast and _why_no_broadcast(daemon) is None:
             # The internal address: those who hear a broadcast are on this side of a NAT.
-            responder = BroadcastServer(daemon.uriFor(NAMESERVER_NAME, nat=False), bchost, bcport)
+            own = daemon.uriFor(NAMESERVER_NAME, nat=False)
+            responder = BroadcastServer(own, bchost, bcport, places=daemon.places, settings=daemon._settings)
             responder.offences = daemon._offences
     except BaseException:
         daemon.close()
@@ -184,7 +255,7 @@ def with_responder(
 
 
 def startNSloop(
-    host: str | None = None,
+    host: str | Sequence[str] | None = None,
     port: int | None = None,
     enableBroadcast: bool = True,
     bchost: str | None = None,
@@ -224,21 +295,8 @@ def serve(
         if existing > 1:  # the name server's own record does not count
             print(f"Persistent store contains {existing} existing registrations.", file=out)
         if not daemon.is_protected:
-            log.warning(EXPOSED, _bound_to(daemon))
-        print(f"NS running on {daemon.locationStr} ({_bound_to(daemon)})", file=out)
-        tls_only = daemon._settings.ssl and daemon.sock.family != socket.AF_UNIX
-        if tls_only:
-            print("This port speaks TLS: clients must have SSL on.", file=out)
-        if not has_key and not (tls_only and daemon._settings.ssl_requireclientcert):
-            print("Warning: HMAC key not set. Anyone can connect to this server!", file=out)
-        if daemon.natLocationStr:
-            print(f"internal URI = {daemon.uriFor(NAMESERVER_NAME, nat=False)}", file=out)
-            print(f"external URI = {uri}", file=out)
-        else:
-            print(f"URI = {uri}", file=out)
-        if daemon.tlsLocationStr:
-            print(f"URI with TLS = PYRO:{NAMESERVER_NAME}@{daemon.tlsLocationStr}", file=out)
-        out.flush()
+            log.warning(EXPOSED, ", ".join(place.address for place in daemon.places if not place.is_loopback))
+        _announce(uri, daemon, has_key, out)
         daemon.requestLoop()
     finally:
         if responder is not None:
@@ -247,17 +305,30 @@ def serve(
     print("NS shut down.", file=out, flush=True)
 
 
-def _bound_to(daemon: Daemon) -> str:
-    """The address that the server listens on, as the start message names it."""
-    name = daemon.sock.getsockname()
-    return name[0] if isinstance(name, tuple) else "Unix domain socket"
+def _announce(uri: URI, daemon: NameServerDaemon, has_key: bool, out: TextIO) -> None:
+    for place in daemon.places:
+        print(f"NS running on {place.location} ({place.address})", file=out)
+    if not daemon.places:
+        print(f"NS running on {daemon.locationStr} (Unix domain socket)", file=out)
+    tls_only = daemon._settings.ssl and daemon.places
+    if tls_only:
+        print("This port speaks TLS: clients must have SSL on.", file=out)
+    if not has_key and not (tls_only and daemon._settings.ssl_requireclientcert):
+        print("Warning: HMAC key not set. Anyone can connect to this server!", file=out)
+    if daemon.natLocationStr:
+        print(f"internal URI = {daemon.uriFor(NAMESERVER_NAME, nat=False)}", file=out)
+        print(f"external URI = {uri}", file=out)
+    else:
+        print(f"URI = {uri}", file=out)
+    for place in daemon.places[1:]:
+        print(f"another URI = {_uri_at(place.location)}", file=out)
+    if daemon.tlsLocationStr:
+        print(f"URI with TLS = {_uri_at(daemon.tlsLocationStr)}", file=out)
+    out.flush()
 
 
 def _why_no_broadcast(daemon: Daemon) -> str | None:
     """What a broadcast responder would be of no use for; None if it is of use."""
-    name = daemon.sock.getsockname()
-    if not isinstance(name, tuple):
+    if not daemon.places:
         return "a Unix domain socket"
-    if daemon.sock.family == socket.AF_INET6:
-        return "IPv6"
-    return "localhost" if name[0].startswith("127.") else None
+    return "localhost" if all(place.is_loopback for place in daemon.places) else None

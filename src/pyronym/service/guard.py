@@ -26,18 +26,23 @@ class Guard:
     """Has the methods of `service` that clients need, for the client with this `grant`.
 
     They raise SecurityError where the client may not do what it asks for. Searches show what it may read. `audit` is
-    told of all changes, and of all that was refused; `address` says where the client is.
+    told of all changes, and of all that was refused; `witness` of all registrations. `address` says where the client
+    is.
     """
 
-    def __init__(self, service: NameService, grant: Grant, address: str, audit: Audit | None) -> None:
+    def __init__(
+        self, service: NameService, grant: Grant, address: str, audit: Audit | None, witness: Note | None = None
+    ) -> None:
         self._service = service
         self._grant = grant
         self._address = address
         self._audit = audit
+        self._witness = witness
         self.count = service.count
         self.new_lease = service.new_lease
         self.disconnect = service.disconnect
         self.discard = service.discard
+        self.state_of = service.state_of
 
     # Reading
 
@@ -156,7 +161,7 @@ class Guard:
         lease: Lease | None = None,
         answer: Any = None,
     ) -> Outcome[Any]:
-        note = self._note("register")
+        note = self._note("register", self._witness)
         return self._service.register(
             name, uri, tags, safe=safe, lease=lease, answer=answer, grant=self._grant, note=note
         )
@@ -179,12 +184,16 @@ class Guard:
             self._take_down(action, {"outcome": "denied", **asked, "why": str(problem)})
             raise
 
-    def _note(self, action: str) -> Note | None:
-        return None if self._audit is None else partial(self._settled, action)
+    def _note(self, action: str, witness: Note | None = None) -> Note | None:
+        return witness if self._audit is None else partial(self._settled, action, witness)
 
-    def _settled(self, action: str, changes: Sequence[Change], error: StorageError | None) -> None:
+    def _settled(
+        self, action: str, witness: Note | None, changes: Sequence[Change], error: StorageError | None
+    ) -> None:
         for about in told(changes, error):
             self._take_down(action, about)
+        if witness is not None:
+            witness(changes, error)
 
     def _take_down(self, action: str, about: Mapping[str, object]) -> None:
         if self._audit is not None:

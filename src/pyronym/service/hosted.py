@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
 from pyronym.directory.record import Change
 from pyronym.errors import StorageError
 from pyronym.rpc.exposed import Members, exposed_members
-from pyronym.rpc.hosting import Hosted, Peer, StraightRoad
+from pyronym.rpc.hosting import Address, Hosted, Peer, StraightRoad
 from pyronym.service import pyro4, pyro5, requests
 from pyronym.service.guard import Audit, Guard, told
 from pyronym.service.nameservice import NameService
 from pyronym.service.permissions import OPEN, Client, Permissions
+from pyronym.service.pipeline import Note
 from pyronym.service.straight_road import Requests, straight_road
 from pyronym.settings import Settings
 from pyronym.uri import URI
@@ -23,17 +24,22 @@ from pyronym.wire.message import PYRO4, PYRO5
 class HostedNameServer(Hosted):
     """What the object id `Pyro.NameServer` stands for in a daemon. Answers come straight from memory: inline.
 
-    `other_uris`: the name server's URI for clients that come in on these ports, where it is not that of its record.
+    `own_uris`: the name server's URI for clients that come in at these addresses, where it may be another than that of
+    its record. An empty host stands for all.
     """
 
     inline = True
 
-    def __init__(self, service: NameService, settings: Settings, other_uris: Mapping[int, URI] = MappingProxyType({})):
+    def __init__(
+        self, service: NameService, settings: Settings, own_uris: Mapping[Address, URI] = MappingProxyType({})
+    ) -> None:
         self.permissions: Permissions | None = None
         """What clients may do; None: everything. A client gets what is set when it connects."""
+        self.witness: Callable[[Peer], Note | None] = lambda peer: None
+        """Who is told of what a client registers."""
         self._audit: Audit | None = None
         self._service = service
-        self._other_uris = other_uris
+        self._own_uris = own_uris
         self._settings = settings
         self._requests = {protocol: Requests(service, protocol, settings) for protocol in (PYRO4, PYRO5)}
 
@@ -53,7 +59,9 @@ class HostedNameServer(Hosted):
 
     def bind(self, peer: Peer) -> requests.NameServer:
         """The name server for one client."""
-        own_uri = self._other_uris.get(peer.local[1]) if isinstance(peer.local, tuple) else None
+        own_uri = self._own_uris.get(peer.local)
+        if own_uri is None and isinstance(peer.local, tuple):
+            own_uri = self._own_uris.get(("", peer.local[1]))
         service = self._guard(peer) or self._service
         client = peer.remote[0] if isinstance(peer.remote, tuple) else None
         return _dialect(peer.protocol)(service, peer.local, own_uri, self._settings, client)
@@ -72,14 +80,16 @@ class HostedNameServer(Hosted):
 
     def _guard(self, peer: Peer) -> Guard | None:
         """What stands between this client and the service; None: nothing."""
-        if self.permissions is None and self._audit is None and not self._settings.max_names_per_client:
+        witness = self.witness(peer)
+        limited = self._settings.max_names_per_client
+        if self.permissions is None and self._audit is None and witness is None and not limited:
             return None
         host, address = None, "unix socket"
         if isinstance(peer.remote, tuple):
             host, port = peer.remote
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         client = Client(peer.tls_subject, peer.key_name, peer.unix_user, host)
-        return Guard(self._service, (self.permissions or OPEN).grant(client), address, self._audit)
+        return Guard(self._service, (self.permissions or OPEN).grant(client), address, self._audit, witness)
 
 
 def _dialect(protocol: int) -> type[requests.NameServer]:

@@ -26,6 +26,7 @@ from pyronym.service.alarm import Alarm
 from pyronym.service.commit import Deliver, call_back
 from pyronym.service.feed import Feed, Subscriber
 from pyronym.service.leasing import Holder, Leasing
+from pyronym.service.liveness import State, unprobed
 from pyronym.service.permissions import REMOVE, RENEW, Grant
 from pyronym.service.pipeline import Note, Outcome, Pipeline, waited_for
 from pyronym.service.quota import Quota
@@ -75,6 +76,8 @@ class NameService:
         for all commits that became durable together: so 64 callers in an event loop all get into the next commit. When
         the loop was woken for each of them 40 did, and half as many registrations a second were made.
         """
+        self.state_of: Callable[[Record], State] = unprobed
+        """How the object of a record is, as far as that is known."""
         self._lock = threading.RLock()
         self._settled = threading.Condition(self._lock)
         # Microseconds since 1970: so the revisions of an earlier run are below those that there is a history of.
@@ -221,6 +224,13 @@ class NameService:
                     grant.check_change(REMOVE, name, record)
                 if record is not None:
                     changes.append(Change(name, None))
+            return self._pipeline.write(changes, len(changes), note=note)
+
+    def remove_unchanged(self, records: Iterable[Record], note: Note | None = None) -> Outcome[int]:
+        """Remove those of these records that are still there, and that nothing is about to replace. Their number."""
+        with self._lock:
+            upcoming = self._directory.upcoming
+            changes = [Change(record.name, None) for record in records if upcoming(record.name) is record]
             return self._pipeline.write(changes, len(changes), note=note)
 
     def remove_prefix(self, prefix: str) -> Outcome[int]:

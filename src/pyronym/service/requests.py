@@ -199,6 +199,19 @@ class NameServer:
         """Replace the tags of a record. UnknownNameError if there is none."""
         return self._service.set_metadata(checked_name(name), self._new_tags(metadata))
 
+    @expose
+    def liveness(self, prefix: str = "") -> Answer[dict[str, dict[str, object]]]:
+        """How the objects are, of all records or of those with a prefix: name -> a dict with the keys ``state`` and
+        ``seconds``. The state is one of `service.liveness.STATES`, as the last round of probes has found it; the
+        seconds are how long it has been so, None where nothing is wrong.
+        """
+        find = partial(self._service.with_prefix, checked_prefix(prefix)) if prefix else self._service.everything
+
+        def states() -> dict[str, dict[str, object]]:
+            return {record.name: self._service.state_of(record)._asdict() for record in find()}
+
+        return self._bounded(states)
+
     def _new_lease(self, seconds: float | None, ephemeral: bool) -> Lease | None:
         if seconds is None and not ephemeral:
             return None

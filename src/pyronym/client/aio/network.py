@@ -201,13 +201,22 @@ class LoopNetwork:
         except builtins.TimeoutError:
             raise TimeoutError("timed out") from None
 
-    async def receive(self, sock: socket.socket, size: int, deadline: Deadline) -> bytes:
+    async def receive(self, sock: socket.socket, size: int, deadline: Deadline) -> tuple[bytes, Any]:
         """As Network says."""
+        loop = asyncio.get_running_loop()
+        arrived = asyncio.Event()
+        loop.add_reader(sock, arrived.set)  # uvloop has no `sock_recvfrom`
         try:
             async with asyncio.timeout(deadline.left()):
-                return await asyncio.get_running_loop().sock_recv(sock, size)
+                while True:
+                    await arrived.wait()
+                    arrived.clear()
+                    with suppress(BlockingIOError):
+                        return sock.recvfrom(size)
         except builtins.TimeoutError:
             raise TimeoutError("timed out") from None
+        finally:
+            loop.remove_reader(sock)
 
 
 LOOP: Final = LoopNetwork()

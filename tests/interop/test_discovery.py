@@ -1,0 +1,126 @@
+"""Discovery on real networks: hosts made of network namespaces, which find the server by broadcast and by multicast.
+
+The server has a link to each of three clients: A and B with addresses of both IP versions, C with nothing but the
+address that IPv6 gives every link.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from namespaces import Host, hosts, link
+
+from processes import PYRONYM, SCRIPTS, NameServer, Process, stopping
+
+LOCATE = """
+import json
+from pyronym import locateNS
+with locateNS() as found:
+    print(json.dumps([str(found._pyroUri), str(found.lookup("Pyro.NameServer"))]))
+"""
+
+LOCATE_STOCK = """
+import json
+from peer import locate
+with locate() as found:
+    print(json.dumps([str(found._pyroUri), str(found.lookup("Pyro.NameServer"))]))
+"""
+
+
+@dataclass
+class Networks:
+    server: Host
+    a: Host
+    b: Host
+    c: Host
+
+
+@pytest.fixture(scope="module")
+def networks() -> Iterator[Networks]:
+    with hosts("s", "a", "b", "c") as made:
+        server, a, b, c = made
+        link(server, a, "net-a", ["10.97.1.1/24", "fd97:1::1/64", "fe80::11/64"], ["10.97.1.2/24", "fd97:1::2/64"])
+        # A and B have one more network, so that there is a choice by which to ask: for A it comes last, for B first.
+        link(a, b, "net-x", ["10.97.9.1/24", "fd97:9::1/64"], ["10.97.9.2/24", "fd97:9::2/64"])
+        link(server, b, "net-b", ["10.97.2.1/24", "fd97:2::1/64", "fe80::21/64"], ["10.97.2.2/24", "fd97:2::2/64"])
+        link(server, c, "net-c", ["fe80::31/64"], ["fe80::32/64"])
+        for host, device in ((a, "net-a"), (b, "net-b")):  # no route further: to ask for names takes stock Pyro no time
+            host.run("ip", "route", "add", "255.255.255.255", "dev", device)
+        yield Networks(*made)
+
+
+@pytest.fixture
+def serving(networks: Networks) -> Iterator[object]:
+    processes: list[Process] = []
+
+    def start(*options: str, env: Mapping[str, str] | None = None) -> NameServer:
+        processes.append(Process(networks.server.command(PYRONYM, "serve", *options), env=env))
+        return NameServer(processes[-1])
+
+    with stopping(processes):
+        yield start
+        for process in processes:
+            assert process.terminate() == 0
+
+
+def found(host: Host, prefer: int, **environment: str) -> list[str]:
+    """What our client on a host finds, and what the server that it finds says of itself."""
+    settings = {"PYRO_PREFER_IP_VERSION": str(prefer), "PYRO_LOCATE_TIMEOUT": "10", **environment}
+    return json.loads(host.run(sys.executable, "-c", LOCATE, env=settings))
+
+
+def found_by_stock(host: Host, python: Path) -> list[str]:
+    written = host.run(python, "-W", "ignore", "-c", LOCATE_STOCK, env={"PYTHONPATH": str(SCRIPTS)})
+    return json.loads(written.splitlines()[-1])
+
+
+def uri(address: str) -> str:
+    return f"PYRO:Pyro.NameServer@{address}:9090"
+
+
+def test_on_several_addresses_each_stock_client_is_told_the_one_on_its_network(
+    networks: Networks, serving, stock4_python: Path, stock5_python: Path
+) -> None:
+    serving("-n", "10.97.1.1", "-n", "10.97.2.1", "-n", "127.0.0.1")
+    assert found_by_stock(networks.a, stock4_python) == [uri("10.97.1.1")] * 2
+    assert found_by_stock(networks.b, stock5_python) == [uri("10.97.2.1")] * 2
+    assert found(networks.b, 4) == [uri("10.97.2.1")] * 2
+
+
+def test_on_all_interfaces_each_client_is_told_an_address_of_the_version_it_asks_by(
+    networks: Networks, serving, stock4_python: Path
+) -> None:
+    serving("-n", "0.0.0.0", "-n", "::")
+    assert found(networks.a, 6) == [uri("[fd97:1::1]")] * 2
+    assert found(networks.b, 6) == [uri("[fd97:2::1]")] * 2
+    assert found(networks.b, 4) == [uri("10.97.2.1")] * 2
+    assert found_by_stock(networks.a, stock4_python) == [uri("10.97.1.1")] * 2
+
+
+def test_where_broadcast_finds_nothing_multicast_does(networks: Networks, serving) -> None:
+    """On a link without other addresses, too, where the client has to add the name of its interface."""
+    serving("-n", "::")
+    index = networks.c.run("cat", "/sys/class/net/net-c/ifindex").strip()
+    asked, told = found(networks.c, 4, PYRO_LOCATE_TIMEOUT="2")
+    assert asked == uri(f"[fe80::31%{index}]")
+    assert told == uri("[fe80::31]")
+    assert found(networks.c, 6) == [asked, told]
+
+
+def test_a_server_at_one_ipv6_address_is_found_from_its_network(networks: Networks, serving) -> None:
+    serving("-n", "fd97:2::1", "-n", "10.97.1.1")
+    assert found(networks.b, 6) == [uri("[fd97:2::1]")] * 2
+    assert found(networks.a, 4) == [uri("10.97.1.1")] * 2
+
+
+def test_with_a_group_of_their_own_server_and_client_find_each_other(networks: Networks, serving) -> None:
+    chosen = {"PYRO_BROADCAST_ADDRS": "ff15::1234%net-a"}
+    serving("-n", "fd97:1::1", env=chosen)
+    assert found(networks.a, 6, **chosen) == [uri("[fd97:1::1]")] * 2
+    with pytest.raises(AssertionError, match="broadcast to ff15::d059:524f, port 9091: no answer"):
+        found(networks.a, 6, PYRO_LOCATE_TIMEOUT="0.5")
