@@ -17,7 +17,7 @@ from processes import NameServer, NameServers
 from pyronym import Notice, aio
 from pyronym.client.aio.keeping import FAREWELL
 from pyronym.client.locate import locateNS
-from pyronym.errors import NameServerNotFoundError, NameTakenError, PyroError, SecurityError, TimeoutError
+from pyronym.errors import NameServerNotFoundError, NameTakenError, NamingError, PyroError, SecurityError, TimeoutError
 
 URI = "PYRO:thing@localhost:1"
 PATIENCE = 10.0
