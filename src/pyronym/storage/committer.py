@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
@@ -89,7 +90,9 @@ class Committer(Generic[ItemT]):
         while self._wake.get():
             with self._lock:
                 items, self._waiting = self._waiting, []
+            began = time.perf_counter()
             self._write(items)
+            self.health.took(time.perf_counter() - began)
 
     def _write(self, items: Sequence[ItemT]) -> None:
         error = self._commit([change for item in items for change in item.changes])
