@@ -30,7 +30,7 @@ DIFFERENT_ON_PURPOSE = {
     "list": "the name server's own address is that of the recorded run",
 }
 
-OURS_ONLY = {"register_unique", "renew", "watch"}
+OURS_ONLY = {"nodes", "register_unique", "renew", "watch"}
 """Methods of the name server that the stock ones do not have."""
 
 STOCK_FAILS = {

@@ -38,9 +38,9 @@ class NameServerDaemon(Daemon):
     """A daemon that contains a name server, `nameserver`, and serves Pyro4 and Pyro5 clients from it.
 
     Arguments that are None come from the settings; `storage` is ``memory``, ``sql:FILE``, ``dbm:FILE`` or
-    ``etcd://HOST:PORT/PREFIX``, or one that is open already; in any case it is closed with the daemon. Raises ValueError
-    for other storages and for TLS files that cannot be used, StorageError if the storage cannot be used, OSError if the
-    address cannot be.
+    ``etcd://HOST:PORT/PREFIX``, or one that is open already; in any case it is closed with the daemon. Raises
+    ValueError for other storages and for TLS files that cannot be used, StorageError if the storage cannot be used,
+    OSError if the address cannot be.
 
     Where the settings have SSL on, the port speaks TLS. With a `tls_port` that one does, while `port` is plain: for the
     time of moving over. Each client is told the address of the name server at the port that it came in on.
