@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from client.watchable import Watchable, daemon_with
 from processes import NameServers, Process, run, stopping
+from pyronym import Daemon, Proxy, expose
+from server.serving import serving
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -25,7 +28,7 @@ no: remote object 'PYRONAME:lab.thermometer' has no exposed attribute or method 
 
 
 def test_every_example_is_tested() -> None:
-    tested = {*ALONE, "thermometer.py", "tour_pyro4.py", "tour_pyro5.py"}
+    tested = {*ALONE, "dashboard_asyncio.py", "thermometer.py", "tour_pyro4.py", "tour_pyro5.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
 
 
@@ -54,3 +57,24 @@ def test_the_tour_leads_where_the_readme_says(serve: NameServers, stock4_python:
         assert last == "cameras: ['lab.camera']"
         code = 'import pyronym\nwith pyronym.Proxy("PYRONAME:lab.camera") as camera: print(camera.take())'
         assert run([sys.executable, "-c", code], env=env).stdout == "a picture\n"
+
+
+@expose
+class Camera:
+    def take(self) -> str:
+        return "a picture"
+
+
+def test_the_dashboard_shows_what_comes_and_goes() -> None:
+    """The name server is a stand-in with a watch."""
+    with serving(daemon_with(Watchable())) as names, serving(Daemon(host="127.0.0.1")) as daemon:
+        dashboard = Process([sys.executable, EXAMPLES / "dashboard_asyncio.py", names.locationStr])
+        with stopping([dashboard]), Proxy(names.uriFor("Pyro.NameServer")) as nameserver:
+            dashboard.wait_for_line("^now there are: none$")
+            nameserver.register("lab.camera", str(daemon.register(Camera())), metadata=["camera"])
+            dashboard.wait_for_line("^now there are: lab.camera$")
+            dashboard.wait_for_line("^lab.camera took a picture$")
+            shown = len(dashboard.lines)
+            nameserver.remove("lab.camera")
+            dashboard.wait_for_line("^now there are: none$", since=shown)
+            nameserver.stop()

@@ -11,10 +11,11 @@ from pyronym.settings import Settings, config
 from pyronym.uri import URI
 
 if TYPE_CHECKING:
-    from pyronym import core, naming, util
+    from pyronym import aio, core, naming, util
     from pyronym.client.batch import batch
     from pyronym.client.locate import locateNS, resolve
     from pyronym.client.proxy import Proxy
+    from pyronym.client.resolver import Resolver
     from pyronym.directory.record import Event
     from pyronym.rpc.exposed import behavior, callback, expose, oneway
     from pyronym.server.broadcast import BroadcastServer
@@ -33,7 +34,9 @@ __all__ = [
     "NameServer",
     "NameServerDaemon",
     "Proxy",
+    "Resolver",
     "Settings",
+    "aio",
     "batch",
     "behavior",
     "callback",
@@ -62,6 +65,7 @@ _HOMES = {
     "NameServer": "service.local",
     "NameServerDaemon": "server.nameserver",
     "Proxy": "client.proxy",
+    "Resolver": "client.resolver",
     "batch": "client.batch",
     "behavior": "rpc.exposed",
     "callback": "rpc.exposed",

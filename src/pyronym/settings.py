@@ -29,7 +29,7 @@ class Settings:
     host: str = "localhost"
     """Where daemons bind when nothing else is said. Not reachable from outside by default."""
     ns_host: str = "localhost"
-    """Where a name server is looked for first."""
+    """Where a name server is looked for first; or the only name servers to ask: ``ns1:9090,ns2:9090``."""
     ns_port: int = 9090
     ns_bchost: str | None = None
     """Address the broadcast responder binds to; None: all."""

@@ -12,8 +12,9 @@ from contextlib import contextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
+from pyronym.client.endpoint import key_bytes
 from pyronym.client.locate import locate
-from pyronym.client.proxy import Proxy, key_bytes, proxies_from_references
+from pyronym.client.proxy import Proxy, proxies_from_references
 from pyronym.errors import DaemonError, PyroError
 from pyronym.rpc.hosting import Address, Hosted, Peer
 from pyronym.rpc.session import ServerSession
