@@ -83,8 +83,7 @@ class Cluster:
         self.scheme = scheme
         hosts = [f"127.0.0.{10 + number}" if size > 1 else "127.0.0.1" for number in range(size)]
         self.members = [
-            Member(f"m{number}", host, *free_ports(host, 2), folder / f"m{number}")
-            for number, host in enumerate(hosts)
+            Member(f"m{number}", host, *free_ports(host, 2), folder / f"m{number}") for number, host in enumerate(hosts)
         ]
         peers = ",".join(f"{m.name}=http://{m.host}:{m.peer_port}" for m in self.members)
         for member in self.members:
