@@ -33,7 +33,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 def fragile(tmp_path: Path) -> Iterator[Cluster]:
     """One member, to be killed, stopped and started."""
-    with running(tmp_path / "etcd", 1) as cluster:
+    with running(tmp_path, 1) as cluster:
         yield cluster
 
 

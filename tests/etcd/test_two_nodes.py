@@ -146,7 +146,7 @@ def test_tags_of_a_name_that_another_node_has_removed_cannot_be_set(two):
 
 
 def grants():
-    permissions = parse_permissions({"ownership": True})
+    permissions = parse_permissions({"ownership": True, "rule": [{"who": ["anyone"], "may": ["register", "renew"]}]})
     return [permissions.grant(Client(None, name, None, None)) for name in ("lab", "office")]
 
 
@@ -279,8 +279,8 @@ def test_events_of_one_transaction_share_a_revision_and_are_told_together(two):
 # What others have put there
 
 
-def test_a_value_that_is_not_ours_is_reported_once_skipped_and_never_overwritten(two, cluster, prefix, caplog):
-    a, _ = two
+def test_a_value_that_is_not_ours_is_reported_once_skipped_and_never_overwritten(cluster, prefix, node, caplog):
+    a = node(cluster.url(prefix))
     for name, value in {
         "broken": "not json",
         "list": "[1]",

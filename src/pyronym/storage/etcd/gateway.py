@@ -134,7 +134,9 @@ class Gateway:
         """The answers to a request that is answered again and again. EtcdError if none can be had."""
         endpoint = self.endpoint
         try:
-            response = self._request(endpoint, path, body, urllib3.Timeout(CONNECT_SECONDS, None), preload=False)
+            response = self._request(
+                endpoint, path, body, urllib3.Timeout(connect=CONNECT_SECONDS, read=None), preload=False
+            )
         except (UnreachableError, UnansweredError):
             self._leave(endpoint)
             raise
@@ -173,7 +175,7 @@ class Gateway:
             log.debug("%s has no users: going on without", endpoint)
 
     def _answer(self, endpoint: str, path: str, body: Mapping[str, object], timeout: float) -> dict[str, Any]:
-        limit = urllib3.Timeout(min(CONNECT_SECONDS, timeout), timeout)
+        limit = urllib3.Timeout(total=timeout, connect=min(CONNECT_SECONDS, timeout))
         response = self._request(endpoint, path, body, limit, preload=True)
         try:
             answer = json.loads(response.data)

@@ -306,6 +306,6 @@ class EtcdStorage:
 
     def _failure(self, what: str, problem: EtcdError) -> StorageError:
         code = problem.code if isinstance(problem, RefusedError) else 0
-        if code == INVALID and "authentication failed" in str(problem):
+        if code == INVALID and any(words in str(problem) for words in ("authentication failed", "user name is empty")):
             code = UNAUTHENTICATED
         return failure(what, self.description, problem, _ADVICE.get(code, "see etcd's log"))
