@@ -206,7 +206,10 @@ class Gateway:
         except (NewConnectionError, ConnectTimeoutError, NameResolutionError, ProxyError) as problem:
             raise UnreachableError(_words(problem)) from problem
         except (HTTPError, OSError) as problem:
-            raise UnansweredError(_words(problem)) from problem
+            words = _words(problem)
+            if "RemoteDisconnected" in words and not self._address.tls:
+                words += "; if it speaks TLS, the address begins with etcds://"
+            raise UnansweredError(words) from problem
 
 
 class Stream:
