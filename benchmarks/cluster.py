@@ -1,7 +1,8 @@
 """Nodes on one etcd: durable registrations a second beside etcd's own puts, and how late the other node knows.
 
-Both write to the same etcd, in turns: a node for 64 clients, and the clients of etcd themselves, over gRPC. The delay is
-counted from before a client of one node registers a name until a client of the other one, who watches, has heard of it.
+Both write to the same etcd, in turns: a node for 64 clients, and the clients of etcd themselves, over gRPC. The delay
+is counted from before a client of one node registers a name until a client of the other one, who watches, has heard of
+it.
 """
 
 from __future__ import annotations

@@ -149,6 +149,9 @@ def test_users_need_their_password(tmp_path, node):
         a = node(url, etcd_password="lab-secret")
         waited_for(a.register("name", URI, TAGS, lease=a.new_lease(10)))
         (tmp_path / "password").write_text("lab-secret\n")
+        with pytest.raises(ValueError, match="chmod 600"):
+            node(url, etcd_passwordfile=str(tmp_path / "password"))
+        (tmp_path / "password").chmod(0o600)
         b = node(url, etcd_passwordfile=str(tmp_path / "password"))
         assert b.get("name").uri == URI
         ends(url, "authentication failed", "PYRO_ETCD_PASSWORD", env={"PYRO_ETCD_PASSWORD": "wrong"}, arguments=())
@@ -181,7 +184,7 @@ def test_tls_checks_both_sides(tmp_path, certificates, node):
         ends(cluster.url("p"), "certificate verify failed", arguments=())
         ends(cluster.url("p").replace("etcds:", "etcd:"), "if it speaks TLS, the address begins with etcds://")
         no_certificate = {"PYRO_ETCD_CACERT": files["ca.pem"]}
-        ends(cluster.url("p"), "certificate required", env=no_certificate)
+        ends(cluster.url("p"), "certificate", "check PYRO_ETCD_CACERT", env=no_certificate)
     finally:
         cluster.close()
 

@@ -159,6 +159,25 @@ def test_a_node_whose_etcd_lease_has_ended_takes_new_leases(fragile, node):
     assert fragile.get("p/names/name")
 
 
+def test_more_names_than_fit_into_an_answer_are_told_together_if_they_went_together(fragile, node):
+    a = node(fragile.url("p"))
+    lease = a.new_lease(100)
+    for outcome in [a.register(f"n{number}", URI, TAGS, lease=lease) for number in range(1100)]:
+        waited_for(outcome)
+    since = a.status.revision
+    (longer,) = [
+        granted["ID"]
+        for granted in fragile.ask("/v3/lease/leases", {})["leases"]
+        if int(fragile.ask("/v3/lease/timetolive", {"ID": granted["ID"]})["grantedTTL"]) > 100
+    ]
+    assert fragile.ask("/v3/lease/revoke", {"ID": longer})
+    wait_until(lambda: a.count() == 0, "they are gone")
+    news = a.watch("", since, 0, lambda news: news)
+    assert len(news.events) == 1100
+    assert {event.kind for event in news.events} == {EXPIRED}
+    assert {event.revision for event in news.events} == {news.revision}
+
+
 def test_a_member_that_dies_is_replaced_by_another_one(tmp_path, node):
     with running(tmp_path, 3) as cluster:
         a = node(cluster.url("p"))

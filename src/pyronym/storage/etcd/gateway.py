@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import socket
 import ssl
+import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import urllib3
@@ -254,9 +255,14 @@ def _words(problem: Exception) -> str:
 
 
 def _password(settings: Settings) -> str:
-    if settings.etcd_passwordfile:
-        return Path(settings.etcd_passwordfile).read_text().strip()
-    return settings.etcd_password
+    path = settings.etcd_passwordfile
+    if not path:
+        return settings.etcd_password
+    with open(path, encoding="utf-8") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        if mode & 0o077:
+            raise ValueError(f"{path}: others than its owner can read or change it (mode {mode:04o}): chmod 600 {path}")
+        return file.read().strip()
 
 
 def _tls_context(settings: Settings) -> ssl.SSLContext:

@@ -54,6 +54,12 @@ _ADVICE: Final = {
 _ON_NOTHING: Final = Basis(Condition.NONE, 0)
 
 
+def _where_to_look(problem: EtcdError) -> str:
+    if "TLS: " in str(problem):
+        return "check PYRO_ETCD_CACERT, PYRO_ETCD_CERT and PYRO_ETCD_KEY"
+    return "check the address, and etcd"
+
+
 @dataclass(frozen=True)
 class _Plain:
     """Changes that were decided on nothing."""
@@ -284,7 +290,7 @@ class EtcdStorage:
                     raise
             except (UnreachableError, UnansweredError) as problem:
                 if not self._wait or getattr(problem, "for_good", False):
-                    raise failure("cannot reach", self.description, problem, "check the address, and etcd") from problem
+                    raise failure("cannot reach", self.description, problem, _where_to_look(problem)) from problem
                 now = time.monotonic()
                 if told is None or now - told >= TELL_SECONDS:
                     told = now
