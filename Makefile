@@ -10,6 +10,7 @@
 # make docs    check that the links in the documentation lead somewhere
 # make bench   measure everything, beside stock Pyro and others; writes docs/performance.md (20 minutes, a quiet machine)
 # make bench-quick   the headline figures, compared with the results in the checkout (half a minute)
+# make bench-cluster   nodes on one etcd: registrations beside etcd's own puts, and the delay between two nodes
 # make profile       where the time of a lookup goes
 # make fuzz-server   mutated messages against a live server; COUNT=, and FUZZ= for options as --server pyro4
 # make fuzz          coverage-guided fuzzing of the readers and of whole sessions; FUZZ_SECONDS= for each (60)
@@ -38,8 +39,8 @@ READY := .venv/.ready
 BENCH_READY := .venv/.bench-ready
 FUZZ_READY := .venv/.fuzz-ready
 
-.PHONY: help setup serve test torture soak torture-storage lint types audit docs bench bench-quick profile fuzz \
-	fuzz-server fuzz-corpus clean
+.PHONY: help setup serve test torture soak torture-storage lint types audit docs bench bench-quick bench-cluster profile \
+	fuzz fuzz-server fuzz-corpus clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -87,6 +88,9 @@ bench: $(BENCH_READY)
 
 bench-quick: $(BENCH_READY)
 	$(BIN)/python -m benchmarks.quick
+
+bench-cluster: $(BENCH_READY)
+	$(BIN)/python -m benchmarks.cluster
 
 profile: $(BENCH_READY)
 	$(BIN)/python -m benchmarks.profiling

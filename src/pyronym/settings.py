@@ -110,6 +110,18 @@ class Settings:
     """Changes that a name server remembers for those who watch and have missed some (new in pyronym)."""
     max_watches: int = 10_000
     """Watches of one network address that may be waiting at a time (new in pyronym)."""
+    etcd_timeout: float = 2.0
+    """Seconds after which a change fails that etcd has not taken (new in pyronym, as all for etcd)."""
+    etcd_password: str = field(default="", repr=False)
+    """Of the user in the address of etcd."""
+    etcd_passwordfile: str = ""
+    """File with that password, instead."""
+    etcd_cacert: str = ""
+    """File with the CA certificates that etcd's is checked with; empty: those of the system."""
+    etcd_cert: str = ""
+    """File with the certificate that is shown to etcd; empty: none is."""
+    etcd_key: str = ""
+    """File with its private key; empty: it is in the file of the certificate."""
     straight_road: bool = True
     """Name servers answer the commonest requests straight from their bytes, and proxies make plain calls without the
     general codec (new in pyronym). Off: to compare."""
@@ -232,6 +244,12 @@ _CHECKS: dict[str, _Check] = {
     "ephemeral_grace": _DURATION,
     "max_history": _COUNT,
     "max_watches": (_is_positive, "a whole number above 0"),
+    "etcd_timeout": (lambda value: _is_duration(value) and value > 0, "a number of seconds above 0"),
+    "etcd_password": _PASSWORD,
+    "etcd_passwordfile": _PATH,
+    "etcd_cacert": _PATH,
+    "etcd_cert": _PATH,
+    "etcd_key": _PATH,
     "straight_road": _FLAG,
     "unsigned_pyro5": _FLAG,
     "detailed_traceback": _FLAG,

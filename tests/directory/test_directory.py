@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyronym.directory.directory import Directory
-from pyronym.directory.record import Change, Record
+from pyronym.directory.record import EXPIRED, REGISTERED, Change, Record
 
 # Neighbours in sort order, in looks and in what other storages confuse: case, % and _, combining marks, the ends of
 # the code point ranges with surrogates, NUL.
@@ -296,3 +296,20 @@ def test_a_name_that_is_registered_again_keeps_one_copy_of_its_text():
     first = directory.get("name5").name
     apply_now(directory, put("name" + str(5), "PYRO:new@h:1"))
     assert directory.get("name5").name is first
+
+
+def test_what_has_come_true_elsewhere_is_followed_whatever_is_staged():
+    directory = Directory(7)
+    staged = directory.stage([Change("a", Record("a", "PYRO:ours@h:1"))])
+    events = directory.follow([Change(name, Record(name, "PYRO:theirs@h:1")) for name in "ab"], 12)
+    assert [(event.revision, event.kind, event.record.name) for event in events] == [
+        (12, REGISTERED, "a"),
+        (12, REGISTERED, "b"),
+    ]
+    assert directory.revision == 12
+    assert directory.upcoming("a").uri == "PYRO:ours@h:1"
+    directory.abandon(staged)
+    assert directory.upcoming("a").uri == "PYRO:theirs@h:1"
+    assert [event.kind for event in directory.follow([Change("a", None)], 15, expired=True)] == [EXPIRED]
+    assert directory.follow([], 20) == []
+    assert directory.revision == 20

@@ -206,7 +206,10 @@ def test_an_address_that_cannot_be_had_leaves_the_storage_closed(tmp_path):
 
 @pytest.mark.parametrize("storage", ["sql:", "dbm:", "memory:x", "redis:x", "sql"])
 def test_unknown_storages_are_refused_with_those_that_there_are(storage):
-    with pytest.raises(ValueError, match=r"invalid storage type '.*' \(expected memory, sql:FILE or dbm:FILE\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"invalid storage type '.*' \(expected memory, sql:FILE, dbm:FILE or etcd://HOST:PORT/PREFIX\)",
+    ):
         NameServerDaemon("127.0.0.1", 0, storage=storage)
 
 

@@ -13,7 +13,11 @@ tags = st.sampled_from(["x", "X", "", "%", "é", "e\u0301", "t" * 2000]) | st.te
 tag_sets = st.frozensets(tags, max_size=4)
 owners = st.sampled_from(["key:lab", "tls:CN=é", ""])
 leases = st.builds(
-    Lease, st.sampled_from(["a1", "b2-0"]), st.sampled_from([None, 0.1, 10.0, 31622400.0]), st.booleans()
+    Lease,
+    st.sampled_from(["a1", "b2-0"]),
+    st.sampled_from([None, 0.1, 10.0, 31622400.0]),
+    st.booleans(),
+    st.none(),  # the only node
 )
 
 

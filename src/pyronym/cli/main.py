@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from pyronym.cli.certs import certs
+from pyronym.cli.nodes import nodes
 from pyronym.cli.running import run
 from pyronym.cli.serve import serve
 from pyronym.cli.upkeep import backup, check, salvage
@@ -18,7 +19,7 @@ def pyronym() -> None:
     """A name server for Python remote objects, for Pyro4 and Pyro5 programs at once."""
 
 
-for command in (serve, certs, check, salvage, backup):
+for command in (serve, nodes, certs, check, salvage, backup):
     pyronym.add_command(command)
 
 

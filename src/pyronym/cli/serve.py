@@ -51,8 +51,13 @@ PORT = click.IntRange(0, 65535)
 )
 @click.option("-u", "--unixsocket", metavar="PATH", help="Listen on a Unix socket instead.")
 @click.option(
-    "-s", "--storage", default="memory", show_default=True, help="Where records survive: memory, sql:FILE or dbm:FILE."
+    "-s",
+    "--storage",
+    default="memory",
+    show_default=True,
+    help="Where records survive: memory, sql:FILE, dbm:FILE or etcd://HOST:PORT,.../PREFIX.",
 )
+@click.option("--no-wait", is_flag=True, help="With etcd: end at once if it cannot be reached, instead of waiting.")
 @click.option("--bchost", help="Address of the broadcast responder.  [default: all]")
 @click.option("--bcport", type=PORT, help="Port of the broadcast responder; 0: any that is free.  [default: 9091]")
 @click.option("--nathost", help="Host name under which clients beyond a NAT reach this server.")
@@ -96,6 +101,7 @@ def serve(
     port: int | None,
     unixsocket: str | None,
     storage: str,
+    no_wait: bool,
     bchost: str | None,
     bcport: int | None,
     nathost: str | None,
@@ -146,7 +152,7 @@ def serve(
     with account.lent():
         loaded = access.load()
         audit = AuditLog(audit_log, audit_log_size or 0) if audit_log else None
-        opened = storage_by_name(storage)
+        opened = storage_by_name(storage, settings, wait=not no_wait)
     loop = fastest_loop()
     log.info("serving on %s", "uvloop" if HAS_UVLOOP else "asyncio (uvloop is not installed)")
     # As root, if it is he who started this: the key of the certificate may be a file that nobody else can read.

@@ -9,8 +9,9 @@ from pyronym.client.blocking import BLOCKING, SocketStream
 from pyronym.client.connection import Connection
 from pyronym.client.deadline import Deadline
 from pyronym.client.endpoint import key_bytes
-from pyronym.client.name_server import NameServerEndpoint, uri_of
+from pyronym.client.name_server import NameServerEndpoint, learn_nodes, uri_of
 from pyronym.client.network import run
+from pyronym.client.nodes import Nodes
 from pyronym.client.proxy import Proxy
 from pyronym.client.repeating import call_node
 from pyronym.client.resolving import checked_uri, resolve_uri
@@ -43,15 +44,18 @@ def locate(
     broadcast.
 
     Several hosts, separated by commas, here or in NS_HOST, are the nodes of one name server: the proxy is for the first
-    that answers, and moves on when that gets lost, as NameServerProxy says.
+    that answers, and moves on when that gets lost, as NameServerProxy says. So it is, too, where the name server that
+    was found tells of others.
 
     Raises NameServerNotFoundError, with what was tried and why it failed, after LOCATE_TIMEOUT seconds at the latest.
     """
     key = key_bytes(hmac_key)
     nodes = named_nodes(str(host) if host else None, port, settings)
     connection = run(find_name_server(BLOCKING, nodes, port, broadcast, settings, key, Deadline(None)))
-    if len(nodes) > 1:
-        proxy: Proxy = NameServerProxy(uri_of(nodes), settings=settings, hmac_key=key)
+    known = Nodes(nodes or [connection.uri])
+    run(learn_nodes(connection, known, settings, Deadline(None)))
+    if len(known) > 1:
+        proxy: Proxy = NameServerProxy(uri_of(known.in_order()), settings=settings, hmac_key=key)
     else:
         proxy = Proxy(connection.uri, settings=settings, hmac_key=key)
     proxy._pyroAdopt(connection)

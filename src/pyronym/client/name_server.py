@@ -11,7 +11,7 @@ from pyronym.client.connection import Connection
 from pyronym.client.deadline import Deadline
 from pyronym.client.endpoint import Endpoint
 from pyronym.client.network import Network, Stream
-from pyronym.client.nodes import Nodes
+from pyronym.client.nodes import Nodes, known_nodes
 from pyronym.client.search import find_name_server
 from pyronym.settings import Settings
 from pyronym.uri import NAMESERVER_NAME, URI, name_servers_at
@@ -33,8 +33,17 @@ class NameServerEndpoint(Endpoint):
         connection = await find_name_server(
             network, nodes.in_order(), None, False, self._pyroSettings, self._pyroKey, deadline
         )
+        await learn_nodes(connection, nodes, self._pyroSettings, deadline)
         nodes.answers(connection.uri)
         return connection
+
+
+async def learn_nodes(connection: Connection[S], nodes: Nodes, settings: Settings, deadline: Deadline) -> None:
+    """Have `nodes` know all that the name server at the other end knows of, if it is one that does."""
+    if connection.members is None or "nodes" not in connection.members.methods:
+        return
+    told = await connection.call("nodes", (), {}, settings.serializer, deadline.within(settings.locate_timeout))
+    nodes.learn(known_nodes(connection.uri, told, settings.ns_port))
 
 
 def uri_of(nodes: Sequence[URI]) -> URI:

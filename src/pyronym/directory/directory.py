@@ -40,7 +40,7 @@ class Directory:
 
     def __init__(self, revision: int = 0) -> None:
         self.revision = revision
-        """Grows by one with every applied change."""
+        """Grows by one with every applied change, or as it does elsewhere, where changes are followed."""
         self.longest = 0
         """Characters of the longest name that there ever was. It tells what a regular expression can cost."""
         self._records: dict[str, Record] = {}
@@ -127,7 +127,7 @@ class Directory:
         self._outstanding.popleft()
         for name, _ in staged.changes:
             self._forget(staged, name)
-        return self._make(staged.changes, staged.expired)
+        return self._make(staged.changes, staged.expired, self.revision, 1)
 
     def make(self, changes: Sequence[Change], *, expired: bool = False) -> list[Event]:
         """Make changes true that are durable already, in their order. Raises ValueError while others are staged: they
@@ -135,7 +135,11 @@ class Directory:
         """
         if self._outstanding:
             raise ValueError("changes are not made while others are staged; stage them, too")
-        return self._make(changes, expired)
+        return self._make(changes, expired, self.revision, 1)
+
+    def follow(self, changes: Iterable[Change], revision: int, *, expired: bool = False) -> list[Event]:
+        """Make changes true that have become so elsewhere, all of them at `revision`; what is staged here stays so."""
+        return self._make(changes, expired, revision, 0)
 
     def abandon(self, staged: Staged) -> None:
         """Forget staged changes that will not happen. Raises ValueError when they are not outstanding."""
@@ -161,11 +165,10 @@ class Directory:
         del self._upcoming[name]
         return True
 
-    def _make(self, changes: Sequence[Change], expired: bool) -> list[Event]:
+    def _make(self, changes: Iterable[Change], expired: bool, revision: int, step: int) -> list[Event]:
         events = []
-        revision = self.revision
         for name, record in changes:
-            revision += 1
+            revision += step
             if record is None:
                 old = self._delete(name)
                 if old is not None:

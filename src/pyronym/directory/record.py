@@ -17,6 +17,8 @@ class Lease(NamedTuple):
     """The record goes when it was not renewed for so long; None: it need not be renewed."""
     ephemeral: bool = False
     """The record goes, too, some time after the connection has ended that registered or renewed it last."""
+    node: str | None = None
+    """The node that counts it; None where there is only one."""
 
 
 class Record(NamedTuple):

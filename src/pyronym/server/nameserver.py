@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final, TextIO
 
 from pyronym.directory.record import Change
-from pyronym.errors import StorageError
+from pyronym.errors import PyroError, StorageError
 from pyronym.rpc.hosting import Address
 from pyronym.server.addresses import Place, hosts_and_ports, location
 from pyronym.server.broadcast import BroadcastServer
@@ -42,9 +42,10 @@ EXPOSED: Final = (
 class NameServerDaemon(Daemon):
     """A daemon that contains a name server, `nameserver`, and serves Pyro4 and Pyro5 clients from it.
 
-    Arguments that are None come from the settings; `storage` is ``memory``, ``sql:FILE`` or ``dbm:FILE``, or one that
-    is open already; in any case it is closed with the daemon. Raises ValueError for other storages and for TLS files
-    that cannot be used, StorageError if the storage cannot be used, OSError if the address cannot be.
+    Arguments that are None come from the settings; `storage` is ``memory``, ``sql:FILE``, ``dbm:FILE`` or
+    ``etcd://HOST:PORT/PREFIX``, or one that is open already; in any case it is closed with the daemon. Raises
+    ValueError for other storages and for TLS files that cannot be used, StorageError if the storage cannot be used,
+    OSError if the address cannot be.
 
     It listens on `host`, or on several: a text with commas, or a sequence of texts. Each is HOST, HOST:PORT or
     [IPV6]:PORT, where `port` is for those that name none. Each client is told the address of the name server that it
@@ -75,7 +76,7 @@ class NameServerDaemon(Daemon):
     ) -> None:
         settings = settings or config.settings
         if isinstance(storage, str | None):
-            storage = storage_by_name(storage)
+            storage = storage_by_name(storage, settings)
         self.nameserver = NameServer(storage, settings=settings)
         certificates = None
         try:
@@ -155,7 +156,7 @@ class NameServerDaemon(Daemon):
         """Remove the records of objects that are gone, as far as they have not changed since."""
         reasons = {suspect.record.name: f"{suspect.state}: {suspect.why}" for suspect in suspects}
 
-        def note(changes: Sequence[Change], error: StorageError | None) -> None:
+        def note(changes: Sequence[Change], error: PyroError | None) -> None:
             for (name, _), about in zip(changes, told(changes, error), strict=True):
                 log.info("removing %r, %s: %s", name, reasons[name], about["outcome"])
                 if self.audit is not None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from pyronym.directory.record import Change, Record
-from pyronym.errors import StorageError
+from pyronym.errors import PyroError
 from pyronym.rpc.hosting import Peer
 from pyronym.rpc.offences import Offence
 from pyronym.server.limits import Offences
@@ -81,7 +81,7 @@ class Probing:
         host = remote[0] if isinstance(remote, tuple) else None
         from_here = host is None or is_loopback(host) or (isinstance(peer.local, tuple) and host == peer.local[0])
 
-        def note(changes: Sequence[Change], error: StorageError | None) -> None:
+        def note(changes: Sequence[Change], error: PyroError | None) -> None:
             for name, record in changes:
                 if record is None or error is not None:
                     continue

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from pyronym.directory.directory import Staged
 from pyronym.directory.record import Change
-from pyronym.errors import StorageError
+from pyronym.errors import PyroError
 
 T = TypeVar("T")
 
@@ -93,8 +93,8 @@ class Commit(Deferral[T]):
         self.changes = changes
         self.builds_on = builds_on
         """The names whose earlier changes must succeed for this one to make sense."""
-        self.error: StorageError | None = None
-        self.note: Callable[[StorageError | None], None] | None = None
+        self.error: PyroError | None = None
+        self.note: Callable[[PyroError | None], None] | None = None
         """Called with `error` when the result is there, before anybody else is told."""
         self._value = value
 

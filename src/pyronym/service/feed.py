@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from threading import Condition, RLock
 from typing import Any, TypeAlias, TypeVar
 
@@ -27,10 +27,18 @@ class Feed:
     """The events of `directory`, from now on. The caller of its methods holds `lock`, except where they say otherwise.
 
     `most_events` are kept for those who ask for what they have missed; `most_watches` of one client may wait.
+    `may_lag`: other nodes may have told their clients already of what comes here later.
     """
 
     def __init__(
-        self, directory: Directory, most_events: int, most_watches: int, lock: RLock, settled: Condition
+        self,
+        directory: Directory,
+        most_events: int,
+        most_watches: int,
+        lock: RLock,
+        settled: Condition,
+        *,
+        may_lag: bool = False,
     ) -> None:
         self._directory = directory
         self._history = History(directory.revision, most_events)
@@ -40,6 +48,7 @@ class Feed:
         self._lock = lock
         self._settled = settled
         self._ended = False
+        self._may_lag = may_lag
 
     def watch(
         self,
@@ -58,14 +67,15 @@ class Feed:
             return show(News(self._directory.revision))
         watch = Watch(prefix, since, sees, client, self._news, show, self._lock, self._settled)
         news = self._news(watch)
-        if news.events or news.reset or deadline is None or self._ended:
+        is_ahead = self._may_lag and since > self._directory.revision
+        if news.events or (news.reset and not is_ahead) or deadline is None or self._ended:
             return show(news)
         if not self._watches.has_room_for(client):
             raise LimitError(
                 f"too many watches: {self._most_watches} of {client} are waiting (MAX_WATCHES); watch less, or a "
                 "prefix that several watchers have in common"
             )
-        watch.since = news.revision
+        watch.since = max(since, news.revision)
         self._watches.add(watch, deadline)
         return watch
 
@@ -108,8 +118,13 @@ class Feed:
             events = self._history.since(watch.since) if watch.since <= revision else None
             if events is None:
                 return News(revision, reset=True)
-            found = list(islice((event for event in events if watch.concerns(event.record.name)), MOST_EVENTS))
-            return News(found[-1].revision if len(found) == MOST_EVENTS else revision, found)
+            concerned = (event for event in events if watch.concerns(event.record.name))
+            found = list(islice(concerned, MOST_EVENTS))
+            if len(found) < MOST_EVENTS:
+                return News(revision, found)
+            last = found[-1].revision
+            found += takewhile(lambda event: event.revision == last, concerned)  # several nodes share revisions
+            return News(last, found)
 
 
 def _tell(subscriber: Subscriber, events: Sequence[Event]) -> None:

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from pyronym.directory.record import Change, Lease, Record
-from pyronym.errors import SecurityError, StorageError
-from pyronym.service.leasing import Holder
-from pyronym.service.nameservice import NameService, Renewal
+from pyronym.errors import PyroError, SecurityError
+from pyronym.service.leasing import Holder, Renewal
+from pyronym.service.nameservice import NameService
 from pyronym.service.permissions import READ, REMOVE, Grant
 from pyronym.service.pipeline import Note, Outcome, waited_for
 from pyronym.service.watches import News, Watch
@@ -43,6 +43,7 @@ class Guard:
         self.disconnect = service.disconnect
         self.discard = service.discard
         self.state_of = service.state_of
+        self.nodes = service.nodes
 
     # Reading
 
@@ -187,9 +188,7 @@ class Guard:
     def _note(self, action: str, witness: Note | None = None) -> Note | None:
         return witness if self._audit is None else partial(self._settled, action, witness)
 
-    def _settled(
-        self, action: str, witness: Note | None, changes: Sequence[Change], error: StorageError | None
-    ) -> None:
+    def _settled(self, action: str, witness: Note | None, changes: Sequence[Change], error: PyroError | None) -> None:
         for about in told(changes, error):
             self._take_down(action, about)
         if witness is not None:
@@ -200,7 +199,7 @@ class Guard:
             self._audit({"who": self._grant.principal, "from": self._address, "what": action, **about})
 
 
-def told(changes: Sequence[Change], error: StorageError | None) -> Iterator[dict[str, object]]:
+def told(changes: Sequence[Change], error: PyroError | None) -> Iterator[dict[str, object]]:
     """What the audit log has to say of each change that is durable, or has failed."""
     for change in changes:
         about: dict[str, object] = {"outcome": "done" if error is None else "failed", "name": change.name}

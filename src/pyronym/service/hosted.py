@@ -7,7 +7,7 @@ from functools import partial
 from types import MappingProxyType
 
 from pyronym.directory.record import Change
-from pyronym.errors import StorageError
+from pyronym.errors import PyroError
 from pyronym.rpc.exposed import Members, exposed_members
 from pyronym.rpc.hosting import Address, Hosted, Peer, StraightRoad
 from pyronym.service import pyro4, pyro5, requests
@@ -96,6 +96,6 @@ def _dialect(protocol: int) -> type[requests.NameServer]:
     return pyro4.NameServer if protocol == PYRO4 else pyro5.NameServer
 
 
-def _take_down_expiry(audit: Audit, changes: Sequence[Change], error: StorageError | None) -> None:
+def _take_down_expiry(audit: Audit, changes: Sequence[Change], error: PyroError | None) -> None:
     for about in told(changes, error):
         audit({"who": "the name server", "from": None, "what": "expire", **about})

@@ -5,13 +5,31 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable
 from itertools import count
-from typing import Final
+from typing import Final, NamedTuple, TypeGuard
 
 from pyronym.directory.leases import Leases
 from pyronym.directory.record import EXPIRED, REMOVED, Event, Lease, Record
 
 PAUSE: Final = 1.0
 """Seconds. When this process is later than that, it was stopped, or had no processor: then nobody could renew."""
+
+
+class Renewal(NamedTuple):
+    """What became of names that were to be renewed, as far as they were not."""
+
+    unknown: list[str]
+    """There is no record."""
+    taken: list[str]
+    """There is one, but it is another registration, or one without a lease."""
+
+    @classmethod
+    def of_all(cls, renewals: Iterable[Renewal]) -> Renewal:
+        """What several amount to."""
+        both = cls([], [])
+        for unknown, taken in renewals:
+            both.unknown.extend(unknown)
+            both.taken.extend(taken)
+        return both
 
 
 class Holder:
@@ -28,10 +46,10 @@ class Leasing:
     """Follows the leases of a directory. Not thread-safe.
 
     `grace` as in `Leases`. Time is that of `clock`, without the pauses of this process: what nobody could renew does
-    not end. The clock must only go forward.
+    not end. The clock must only go forward. `node`: the id of this one, where there are several; each counts its own.
     """
 
-    def __init__(self, grace: float, clock: Callable[[], float]) -> None:
+    def __init__(self, grace: float, clock: Callable[[], float], node: str | None = None) -> None:
         self._leases = Leases(grace)
         self._clock = clock
         self._paused = 0.0
@@ -40,27 +58,30 @@ class Leasing:
         self._holders: dict[str, Holder] = {}
         """By the names of the ephemeral records that they hold."""
         self._serial = count()
+        self._node = node
+        self._taking: dict[str, tuple[str, Holder]] = {}
+        """Ephemeral records of other nodes that are on their way here: the ids of their leases, and who renews."""
 
     def new(self, seconds: float | None, holder: Holder | None) -> Lease:
         """A lease for a registration that is to come. With a `holder` it is ephemeral."""
         if holder is None:
-            return Lease(secrets.token_hex(8), seconds)
+            return Lease(secrets.token_hex(8), seconds, node=self._node)
         self._connected[holder.token] = holder
-        return Lease(f"{holder.token}-{next(self._serial)}", seconds, ephemeral=True)
+        return Lease(f"{holder.token}-{next(self._serial)}", seconds, ephemeral=True, node=self._node)
 
     def load(self, records: Iterable[Record]) -> None:
         """Begin with what a storage had. How long it had that before nobody knows, so all leases are counted from now:
         those who would have renewed them must first have the time to do so.
         """
         for record in records:
-            if record.lease is not None:
+            if self.counts(record.lease):
                 self._leases.start(record.name, record.lease, self._now(), connected=False)
 
     def follow(self, events: Iterable[Event]) -> bool:
         """Start and stop leases as records come and go. Whether some were started."""
         started = False
         for _, kind, record in events:
-            if record.lease is None or kind in (REMOVED, EXPIRED):
+            if not self.counts(record.lease) or kind in (REMOVED, EXPIRED):
                 if self._leases:
                     self._leases.stop(record.name)
                     self._let_go(record.name)
@@ -68,6 +89,17 @@ class Leasing:
                 self._start(record.name, record.lease)
                 started = True
         return started
+
+    def counts(self, lease: Lease | None) -> TypeGuard[Lease]:
+        """Whether there is a lease, and this node is the one that counts it."""
+        return lease is not None and lease.node == self._node
+
+    def taken_over(self, lease: Lease, name: str, holder: Holder) -> Lease:
+        """A lease of another node, as this one will count it when it has the record. `holder` renews it here."""
+        if lease.ephemeral:
+            self._connected[holder.token] = holder
+            self._taking[name] = lease.id, holder
+        return lease._replace(node=self._node)
 
     def renew(self, name: str, lease: Lease, holder: Holder) -> None:
         """Count from the whole lease again. An ephemeral record is held by `holder` from here on."""
@@ -112,11 +144,16 @@ class Leasing:
         return self._clock() - self._paused
 
     def _start(self, name: str, lease: Lease) -> None:
-        holder = self._connected.get(lease.id.partition("-")[0]) if lease.ephemeral else None
+        holder = self._holder_of(name, lease) if lease.ephemeral else None
         self._let_go(name)
         if holder is not None:
             self._hold(name, holder)
         self._leases.start(name, lease, self._now(), connected=holder is not None)
+
+    def _holder_of(self, name: str, lease: Lease) -> Holder | None:
+        lease_id, holder = self._taking.pop(name, (None, None))
+        token = holder.token if holder is not None and lease_id == lease.id else lease.id.partition("-")[0]
+        return self._connected.get(token)
 
     def _hold(self, name: str, holder: Holder) -> None:
         self._let_go(name)

@@ -13,6 +13,7 @@ from pyronym.service import pyro4
 from pyronym.service.commit import Deferral
 from pyronym.service.feed import Subscriber
 from pyronym.service.nameservice import NameService
+from pyronym.service.nodes import Status
 from pyronym.service.requests import Answer
 from pyronym.settings import Settings, config
 from pyronym.storage.base import Storage
@@ -113,6 +114,16 @@ class NameServer:
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Have it told of nothing any more."""
         self.service.unsubscribe(subscriber)
+
+    @property
+    def status(self) -> Status:
+        """How this node is, for those who watch over it. From any thread."""
+        return self.service.status
+
+    @expose
+    def nodes(self) -> builtins.list[dict[str, object]]:
+        """The nodes of this name server, this one first, as dicts: docs/etcd.md says what is in them."""
+        return self._requests.nodes()
 
     @expose
     def set_metadata(self, name: str, metadata: Iterable[str] | None) -> None:

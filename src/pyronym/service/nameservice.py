@@ -17,25 +17,31 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from typing import Any, Final, NamedTuple, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from pyronym.directory.directory import Directory
 from pyronym.directory.record import Change, Event, Lease, Record
-from pyronym.errors import NameTakenError, StorageError, UnknownNameError
+from pyronym.errors import NameTakenError, PyroError, StorageError, UnknownNameError
 from pyronym.service.alarm import Alarm
 from pyronym.service.commit import Deliver, call_back
 from pyronym.service.feed import Feed, Subscriber
-from pyronym.service.leasing import Holder, Leasing
+from pyronym.service.leasing import Holder, Leasing, Renewal
 from pyronym.service.liveness import State, unprobed
+from pyronym.service.nodes import Status, about_this, as_told, new_node
+from pyronym.service.own_record import reachable_uri
 from pyronym.service.permissions import REMOVE, RENEW, Grant
 from pyronym.service.pipeline import Note, Outcome, Pipeline, waited_for
 from pyronym.service.quota import Quota
 from pyronym.service.regexes import Searches, name_pattern
+from pyronym.service.sharing import Sharing
+from pyronym.service.told import Told
 from pyronym.service.watches import News, Sees, Watch
 from pyronym.settings import Settings, config
 from pyronym.storage.base import Storage
 from pyronym.storage.health import Trouble
-from pyronym.uri import NAMESERVER_NAME
+from pyronym.storage.shared import ALWAYS_FRESH, Condition, SharedStorage
+from pyronym.uri import NAMESERVER_NAME, URI
 
 T = TypeVar("T")
 
@@ -44,15 +50,6 @@ AT_ONCE: Final = 250
 
 RETRY_SECONDS: Final = 5.0
 """After which a record is removed that could not be when its lease had ended."""
-
-
-class Renewal(NamedTuple):
-    """What became of names that were to be renewed, as far as they were not."""
-
-    unknown: list[str]
-    """There is no record."""
-    taken: list[str]
-    """There is one, but it is another registration, or one without a lease."""
 
 
 class NameService:
@@ -83,15 +80,30 @@ class NameService:
         # Microseconds since 1970: so the revisions of an earlier run are below those that there is a history of.
         self._directory = Directory(time.time_ns() // 1000)
         self._clock = clock
-        self._leasing = Leasing(settings.ephemeral_grace, clock)
-        self._feed = Feed(self._directory, settings.max_history, settings.max_watches, self._lock, self._settled)
+        shared = storage if isinstance(storage, SharedStorage) else None
+        self.node = new_node() if shared is None else shared.node
+        """The id of this one, for those who list all nodes."""
+        self._about: Mapping[str, object] = {}
         self._alarm = Alarm(self.advance, clock) if alarmed else None
         self.expiry_note: Note | None = None
         """Told of the records that are removed because their leases have ended."""
         with _no_garbage_collection():
             self._directory.load(storage.load())
+        if shared is not None:
+            self._directory.revision = shared.revision
+        self._feed = Feed(
+            self._directory,
+            settings.max_history,
+            settings.max_watches,
+            self._lock,
+            self._settled,
+            may_lag=shared is not None,
+        )
+        self._leasing = Leasing(settings.ephemeral_grace, clock, None if shared is None else shared.node)
         self._leasing.load(self._directory.everything())
-        self._pipeline = Pipeline(self._directory, storage, self._lock, self._settled, self._follow, self._deliver)
+        self._sharing: Sharing | None = None
+        """Where other nodes change the storage, too, what `_pipeline` is otherwise."""
+        self._begin(storage, shared)
         self._owned = False
         self._quota = Quota(settings.max_names_per_client) if settings.max_names_per_client else None
         self._searches = Searches(settings.regex_timeout)
@@ -99,7 +111,18 @@ class NameService:
 
     def gather_by(self, at_end_of_turn: Deliver) -> None:
         """Have changes of one turn of an event loop committed together: see `Committer.gather`."""
-        self._pipeline.gather_by(at_end_of_turn)
+        if self._sharing is None:
+            self._pipeline.gather_by(at_end_of_turn)
+
+    def _begin(self, storage: Storage, shared: SharedStorage | None) -> None:
+        lock, settled = self._lock, self._settled
+        if shared is None:
+            self._pipeline = Pipeline(self._directory, storage, lock, settled, self._follow, self._deliver)
+            self._health, self._finish_changes = self._pipeline.health, self._pipeline.close
+            return
+        self._sharing = Sharing(self._directory, self._leasing, shared, lock, settled, self._deliver)
+        self._health, self._finish_changes = self._sharing.pipeline.health, self._sharing.pipeline.close
+        shared.follow(Told(self._directory, lock, self._follow_storage))
 
     def close(self) -> None:
         """Finish the changes that are on their way and close the storage."""
@@ -107,12 +130,26 @@ class NameService:
             self._alarm.close()
         self.end_watches()
         self._searches.close()
-        self._pipeline.close()
+        self._finish_changes()
 
     @property
     def trouble(self) -> Trouble | None:
         """Why the storage takes no changes and since when; None when it does."""
-        return self._pipeline.trouble
+        return self._health.trouble
+
+    @property
+    def status(self) -> Status:
+        """How this node is, for those who watch over it. From any thread."""
+        freshness = ALWAYS_FRESH if self._sharing is None else self._sharing.storage.freshness
+        return Status(self.count(), self._directory.revision, self.trouble, *freshness, self._health.times)
+
+    def nodes(self) -> list[dict[str, object]]:
+        """What is known about all nodes of this name server: this one first, the others by their addresses."""
+        others = {} if self._sharing is None else self._sharing.storage.nodes()
+        others.pop(self.node, None)
+        told = [as_told(node, about, None) for node, about in others.items()]
+        told.sort(key=lambda about: str(about["address"]))
+        return [as_told(self.node, self._about, self.status), *told]
 
     def __contains__(self, name: str) -> bool:
         with self._lock:
@@ -156,10 +193,23 @@ class NameService:
             return self._directory.with_any(tags)
 
     def adopt(self, uri: str, tags: frozenset[str]) -> Outcome[None]:
-        """Register the name server that this service is the heart of. From then on its name cannot be registered."""
-        outcome = self.register(NAMESERVER_NAME, uri, tags)
-        self._owned = True
-        return outcome
+        """Register the name server that this service is the heart of. From then on its name cannot be registered.
+
+        Where there are other nodes, each has such a record of its own, of which the others do not know.
+        """
+        self._about = about_this(str(URI(uri).location))
+        if self._sharing is None:
+            outcome = self.register(NAMESERVER_NAME, uri, tags)
+            self._owned = True
+            return outcome
+        with self._lock:
+            self._owned = True
+            own = Change(NAMESERVER_NAME, Record(NAMESERVER_NAME, uri, tags))
+            self._directory.follow([own], self._directory.revision)
+        storage = self._sharing.storage
+        self._about = about_this(str(reachable_uri(URI(uri), (storage.local_host() or "", 0)).location))
+        storage.announce(self._about)
+        return None
 
     # Changes on behalf of a client are made if its `grant` allows them, otherwise they raise SecurityError.
 
@@ -179,7 +229,7 @@ class NameService:
         is what the outcome is, if it is a success.
         """
         with self._lock:
-            if self._owned and name == NAMESERVER_NAME:
+            if name == NAMESERVER_NAME and (self._owned or self._sharing is not None):
                 raise NameTakenError(name)
             owner = None
             builds_on: tuple[str, ...] = ()
@@ -195,7 +245,15 @@ class NameService:
             if self._quota is not None and grant is not None:
                 self._quota.take(grant.principal, name)
             record = Record(name, uri, self._directory.shared_tags(tags), owner, lease)
-            return self._pipeline.write([Change(name, record)], answer, builds_on, note)
+            if self._sharing is None:
+                return self._pipeline.write([Change(name, record)], answer, builds_on, note)
+            condition = Condition.NONE
+            if safe or grant is not None:
+                condition = Condition.ABSENT if self._directory.upcoming(name) is None else Condition.UNCHANGED
+            again = partial(
+                self.register, name, uri, tags, safe=safe, lease=lease, answer=answer, grant=grant, note=note
+            )
+            return self._sharing.share(Change(name, record), answer, note, condition, again)
 
     def set_metadata(
         self, name: str, tags: frozenset[str], *, grant: Grant | None = None, note: Note | None = None
@@ -210,7 +268,10 @@ class NameService:
             # The URI may come from a change that is still on its way: this one must not outlive it.
             builds_on = (name,) if record is not self._directory.get(name) else ()
             record = record._replace(metadata=self._directory.shared_tags(tags))
-            return self._pipeline.write([Change(name, record)], None, builds_on, note)
+            if self._sharing is None:
+                return self._pipeline.write([Change(name, record)], None, builds_on, note)
+            again = partial(self.set_metadata, name, tags, grant=grant, note=note)
+            return self._sharing.share(Change(name, record), None, note, Condition.UNCHANGED, again)
 
     def remove(self, names: Iterable[str], *, grant: Grant | None = None, note: Note | None = None) -> Outcome[int]:
         """Remove the records of these names, as far as there are any. Their number."""
@@ -224,14 +285,19 @@ class NameService:
                     grant.check_change(REMOVE, name, record)
                 if record is not None:
                     changes.append(Change(name, None))
-            return self._pipeline.write(changes, len(changes), note=note)
+            if self._sharing is None:
+                return self._pipeline.write(changes, len(changes), note=note)
+            return self._sharing.remove([name for name, _ in changes], grant, note)
 
     def remove_unchanged(self, records: Iterable[Record], note: Note | None = None) -> Outcome[int]:
         """Remove those of these records that are still there, and that nothing is about to replace. Their number."""
         with self._lock:
             upcoming = self._directory.upcoming
             changes = [Change(record.name, None) for record in records if upcoming(record.name) is record]
-            return self._pipeline.write(changes, len(changes), note=note)
+            if self._sharing is None:
+                return self._pipeline.write(changes, len(changes), note=note)
+            self._sharing.remove_unchanged(changes, note)
+            return len(changes)
 
     def remove_prefix(self, prefix: str) -> Outcome[int]:
         """Remove the records whose names start with exactly `prefix`. Their number."""
@@ -270,6 +336,10 @@ class NameService:
             if grant is not None:
                 for name in names:
                     grant.check_change(RENEW, name, self._directory.upcoming(name))
+            if self._sharing is not None:
+                outcome = self._sharing.renew(names, seconds, holder, show, grant, note)
+                self._set_alarm()
+                return outcome
             for name, lease_id in names.items():
                 record = self._directory.get(name)
                 if record is None:
@@ -361,10 +431,13 @@ class NameService:
         busy = [name for name in names if self._directory.upcoming(name) is not self._directory.get(name)]
         self._leasing.postpone(busy, RETRY_SECONDS)  # something is on its way that will decide over them
         changes = [Change(name, None) for name in names if name not in busy]
+        if self._sharing is not None:
+            self._sharing.remove_unchanged(changes, self._note_expiry)
+            return
         with suppress(StorageError):  # of which the note was told
             self._pipeline.write(changes, None, note=self._note_expiry, expired=True)
 
-    def _note_expiry(self, changes: Sequence[Change], error: StorageError | None) -> None:
+    def _note_expiry(self, changes: Sequence[Change], error: PyroError | None) -> None:
         if error is not None:
             self._leasing.postpone((change.name for change in changes), RETRY_SECONDS)
         if self.expiry_note is not None:
@@ -381,6 +454,10 @@ class NameService:
 
     def _deliver(self, function: Callable[[], None]) -> None:
         self.deliver(function)
+
+    def _follow_storage(self, events: Sequence[Event]) -> None:
+        """Some node has changed the storage, perhaps this one."""
+        self._follow([Change(record.name, None) for _, _, record in events], events)
 
     def _follow(self, changes: Iterable[Change], events: Sequence[Event]) -> None:
         """Some changes have come true, as the events say, or have failed."""

@@ -10,17 +10,17 @@ from typing import Any, TypeAlias, TypeVar
 
 from pyronym.directory.directory import Directory
 from pyronym.directory.record import Change, Event
-from pyronym.errors import StorageError
+from pyronym.errors import PyroError, StorageError
 from pyronym.service.commit import Commit, Deferral, Deliver, call_back
 from pyronym.storage.base import Storage
 from pyronym.storage.committer import Committer
-from pyronym.storage.health import Trouble
+from pyronym.storage.health import Health
 
 T = TypeVar("T")
-Outcome: TypeAlias = T | Commit[T]
-"""A value, or the commit that gives it where the change has to reach a disk first."""
+Outcome: TypeAlias = T | Deferral[T]
+"""A value, or the deferral that gives it where the change has to reach a disk first."""
 
-Note: TypeAlias = Callable[[Sequence[Change], StorageError | None], None]
+Note: TypeAlias = Callable[[Sequence[Change], PyroError | None], None]
 """Told of changes when they are durable, or have failed, in the order of the changes. Must not wait for anything."""
 
 
@@ -54,9 +54,9 @@ class Pipeline:
         self._committer.gather = at_end_of_turn
 
     @property
-    def trouble(self) -> Trouble | None:
-        """Why the storage takes no changes and since when; None when it does."""
-        return self._committer.health.trouble
+    def health(self) -> Health:
+        """How the storage is, from how commits end."""
+        return self._committer.health
 
     def close(self) -> None:
         """Finish the changes that are on their way and close the storage."""
@@ -133,4 +133,4 @@ class Pipeline:
 
 def waited_for(outcome: Outcome[T]) -> T:
     """The value, when it is there. Never called on an event loop."""
-    return outcome.result() if isinstance(outcome, Commit) else outcome
+    return outcome.result() if isinstance(outcome, Deferral) else outcome

@@ -7,6 +7,7 @@ that is done when the change is durable.
 
 from __future__ import annotations
 
+import builtins
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -31,13 +32,13 @@ from pyronym.service.arguments import (
     storable,
 )
 from pyronym.service.guard import Guard
-from pyronym.service.leasing import Holder
-from pyronym.service.nameservice import NameService, Renewal
+from pyronym.service.leasing import Holder, Renewal
+from pyronym.service.nameservice import NameService
 from pyronym.service.own_record import seen_by
 from pyronym.service.pipeline import Outcome
 from pyronym.service.watches import News, Watch
 from pyronym.settings import Settings, config
-from pyronym.uri import URI
+from pyronym.uri import NAMESERVER_NAME, URI
 
 T = TypeVar("T")
 Answer: TypeAlias = Outcome[T] | LongWork[Outcome[T] | Future[T]]
@@ -193,6 +194,18 @@ class NameServer:
         )
         self._watch = outcome if isinstance(outcome, Watch) else None
         return outcome
+
+    @expose
+    def nodes(self) -> builtins.list[dict[str, object]]:
+        """The nodes of this name server: the one that was asked first. Each as a dict: `id`, `address` (as for
+        `locateNS`), `self` (whether it is this one), `state` (ok, stale; up for the others), `revision`, `records`,
+        `stale_since`, `lag` (None for the others), `host`, `pid`, `version` and `started`. Times are in seconds.
+        """
+        own, *others = self._service.nodes()
+        record = self._service.get(NAMESERVER_NAME)
+        if record is not None:
+            own["address"] = str(URI(self._view(record).uri).location)
+        return [own, *others]
 
     @expose
     def set_metadata(self, name: str, metadata: Iterable[str] | None) -> Outcome[None]:

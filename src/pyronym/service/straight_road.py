@@ -18,7 +18,7 @@ from pyronym.directory.record import Record
 from pyronym.errors import NamingError, SecurityError
 from pyronym.rpc.hosting import StraightRoad
 from pyronym.serializers.registry import Serializer, serializer_by_name, serializer_id
-from pyronym.service.commit import Commit
+from pyronym.service.commit import Deferral
 from pyronym.service.guard import Guard
 from pyronym.service.nameservice import NameService
 from pyronym.service.pipeline import Outcome
@@ -149,7 +149,7 @@ class Requests:
             outcome = self._register(name.decode("ascii"), text.decode("ascii"), _NO_TAGS, safe=safe is not None)
         except (NamingError, SecurityError):  # nothing has changed: the general road will meet the same, and tell it
             return None
-        return Pending(outcome, _NONE) if isinstance(outcome, Commit) else _NONE
+        return Pending(outcome, _NONE) if isinstance(outcome, Deferral) else _NONE
 
 
 _NO_TAGS: Final[frozenset[str]] = frozenset()

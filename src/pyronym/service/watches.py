@@ -14,7 +14,7 @@ from pyronym.service.commit import Deferral
 T = TypeVar("T")
 
 MOST_EVENTS: Final = 1000
-"""Events in one answer. A watcher that has more to hear of asks again."""
+"""Events in one answer, and those that came true together with the last. A watcher with more to hear of asks again."""
 
 
 class News(NamedTuple):
@@ -109,7 +109,7 @@ class Watches:
             name = event.record.name
             for length in [length for length in self._lengths if length <= len(name)]:
                 for watch in list(self._by_prefix.get(name[:length], ())):
-                    if watch.concerns(name):
+                    if watch.concerns(name) and watch.since < event.revision:
                         self.discard(watch)
                         found.append(watch)
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyronym.settings import Settings, config
 from pyronym.storage.base import Storage
 from pyronym.storage.dbm import DbmStore
 from pyronym.storage.mapping import MappingStore
@@ -9,10 +10,11 @@ from pyronym.storage.memory import MemoryStorage
 from pyronym.storage.sqlite import SqliteStore
 
 
-def storage_by_name(name: str | None) -> Storage:
-    """The storage that ``memory`` (or nothing), ``sql:FILE`` or ``dbm:FILE`` stands for.
+def storage_by_name(name: str | None, settings: Settings | None = None, *, wait: bool = True) -> Storage:
+    """The storage that ``memory`` (or nothing), ``sql:FILE``, ``dbm:FILE`` or ``etcd://HOST:PORT/PREFIX`` stands for.
 
-    ValueError for anything else, StorageError if the file cannot be used.
+    ValueError for anything else, StorageError if the file cannot be used. `wait`: whether one that is in the network
+    waits, when it is loaded, until it can be reached.
     """
     kind, _, place = (name or "memory").partition(":")
     if kind == "memory" and not place:
@@ -21,4 +23,14 @@ def storage_by_name(name: str | None) -> Storage:
         return SqliteStore(place, alone=True)
     if kind == "dbm" and place:
         return DbmStore(place)
-    raise ValueError(f"invalid storage type '{name}' (expected memory, sql:FILE or dbm:FILE)")
+    if kind in ("etcd", "etcds"):
+        return _etcd(str(name), settings or config.settings, wait)
+    raise ValueError(f"invalid storage type '{name}' (expected memory, sql:FILE, dbm:FILE or etcd://HOST:PORT/PREFIX)")
+
+
+def _etcd(address: str, settings: Settings, wait: bool) -> Storage:
+    try:
+        from pyronym.storage.etcd.store import EtcdStorage  # only here: others need not have urllib3
+    except ImportError as problem:
+        raise ValueError(f"the storage etcd: needs {problem.name} (pip install 'pyronym[etcd]')") from problem
+    return EtcdStorage(address, settings, wait=wait)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
@@ -104,7 +105,9 @@ class Committer(Generic[ItemT]):
                 items, self._waiting = self._waiting, []
                 self._told = False
             if items:
+                began = time.perf_counter()
                 self._write(items)
+                self.health.took(time.perf_counter() - began)
 
     def _write(self, items: Sequence[ItemT]) -> None:
         error = self._commit([change for item in items for change in item.changes])

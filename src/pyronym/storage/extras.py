@@ -22,7 +22,7 @@ def has_extras(record: Record) -> bool:
 
 def extras_of(record: Record) -> Extras:
     """The owner and the lease of a record."""
-    return record.owner, None if record.lease is None else json.dumps(record.lease)
+    return record.owner, None if record.lease is None else json.dumps(record.lease[:3])
 
 
 def with_extras(record: Record, owner: str | None, lease: str | None) -> Record:

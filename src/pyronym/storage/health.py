@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pyronym.errors import StorageError
 from pyronym.storage.base import ChangeRefusedError
@@ -23,6 +24,14 @@ class Trouble:
     """When the first attempt failed: seconds since 1970."""
 
 
+class CommitTimes(NamedTuple):
+    """How long group commits have taken, in seconds, from the beginning on. A storage in memory has none."""
+
+    commits: int = 0
+    total: float = 0.0
+    longest: float = 0.0
+
+
 class Health:
     """How the storage that `description` names is, from how its commits end. Logs when it breaks and recovers."""
 
@@ -31,6 +40,13 @@ class Health:
         self._clock = clock
         self.trouble: Trouble | None = None
         """None when the last commit succeeded, or there was none yet."""
+        self.times = CommitTimes()
+        """How long it takes."""
+
+    def took(self, seconds: float) -> None:
+        """A commit has ended, after so many seconds."""
+        times = self.times
+        self.times = CommitTimes(times.commits + 1, times.total + seconds, max(times.longest, seconds))
 
     def note(self, error: StorageError | None) -> None:
         """A commit succeeded (None), or failed. That a change is refused says nothing about the storage."""

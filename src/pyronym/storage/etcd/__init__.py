@@ -1,0 +1,1 @@
+"""A storage that several nodes share: a cluster of etcd."""

@@ -1,0 +1,94 @@
+"""etcd's leases, on which the records hang whose leases this node counts: they go when the node does.
+
+There is one for each class of lengths, not one for each record. The node counts the leases of its records itself;
+etcd's end only when the node is gone. They are longer, so that whoever renews in time can do so at another node.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pyronym.directory.record import Lease
+from pyronym.storage.etcd.gateway import EtcdError, Gateway
+
+log = logging.getLogger(__name__)
+
+SHORTEST: Final = 8
+"""Seconds. So long etcd may be away, or elect a leader, before a node and its records count as dead."""
+RESERVE: Final = 1.5
+"""How much longer than a record's lease etcd's is at least: it was kept alive up to a quarter of its length ago."""
+KEEP_ALIVE_PARTS: Final = 4
+
+
+@dataclass(slots=True)
+class _Granted:
+    id: str
+    kept: float
+
+
+def length_class(seconds: float) -> int:
+    """The length of etcd's lease, in seconds, for a record whose own is so long: a power of two."""
+    return int(max(SHORTEST, 2 ** math.ceil(math.log2(seconds * RESERVE))))
+
+
+class NodeLeases:
+    """The leases of one node. `grace`: seconds that an ephemeral record stays without its connection."""
+
+    def __init__(self, gateway: Gateway, grace: float, timeout: float, clock: Callable[[], float]) -> None:
+        self._gateway = gateway
+        self._grace = grace
+        self._timeout = timeout
+        self._clock = clock
+        self._granted: dict[int, _Granted] = {}
+        self._lock = threading.Lock()
+
+    def for_record(self, lease: Lease) -> str:
+        """The id of etcd's lease for a record with this one. EtcdError if there can be none."""
+        ends = [] if lease.seconds is None else [lease.seconds]
+        if lease.ephemeral:
+            ends.append(self._grace)
+        return self.of_length(length_class(max(min(ends), 0.1)))
+
+    def of_length(self, seconds: int) -> str:
+        """The id of etcd's lease that ends so long after this node. EtcdError if there can be none."""
+        with self._lock:
+            granted = self._granted.get(seconds)
+            if granted is None:
+                now = self._clock()
+                answer = self._gateway.call("/v3/lease/grant", {"TTL": str(seconds)}, self._timeout, harmless=True)
+                granted = self._granted[seconds] = _Granted(answer["ID"], now)
+            return granted.id
+
+    def keep_alive(self) -> None:
+        """Have those count anew for which it is time. EtcdError if one could not be."""
+        for seconds, granted in list(self._granted.items()):
+            now = self._clock()
+            if now - granted.kept < seconds / KEEP_ALIVE_PARTS - 1:
+                continue
+            answer = self._gateway.call("/v3/lease/keepalive", {"ID": granted.id}, self._timeout, harmless=True)
+            if int(answer.get("result", {}).get("TTL", 0)) > 0:
+                granted.kept = now
+            else:
+                log.warning("etcd's lease of %d seconds has ended, and what was registered with it is gone", seconds)
+                self.forget(granted.id)
+
+    def forget(self, lease_id: str | None = None) -> None:
+        """One has ended, or any of them may have: new ones will be granted when they are needed."""
+        with self._lock:
+            self._granted = {
+                seconds: granted
+                for seconds, granted in self._granted.items()
+                if lease_id is not None and granted.id != lease_id
+            }
+
+    def end(self, lease_id: str) -> None:
+        """End one, and with it what hangs on it."""
+        try:
+            self._gateway.call("/v3/lease/revoke", {"ID": lease_id}, self._timeout)
+        except EtcdError as problem:
+            log.info("etcd's lease %s ends by itself: %s", lease_id, problem)

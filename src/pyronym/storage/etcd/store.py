@@ -1,0 +1,317 @@
+"""The storage ``etcd:``: all records in a cluster of etcd, for as many nodes as there are."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Event
+from typing import Any, Final
+
+from pyronym.directory.record import Change, Record
+from pyronym.errors import StorageError
+from pyronym.settings import Settings
+from pyronym.storage.base import ChangeRefusedError, failure, refusal
+from pyronym.storage.etcd.address import etcd_address
+from pyronym.storage.etcd.following import Contents, Follower, Reader
+from pyronym.storage.etcd.gateway import (
+    DENIED,
+    INVALID,
+    NO_SPACE,
+    NOT_FOUND,
+    OUT_OF_RANGE,
+    UNAUTHENTICATED,
+    EtcdError,
+    Gateway,
+    RefusedError,
+    UnansweredError,
+    UnreachableError,
+)
+from pyronym.storage.etcd.leases import NodeLeases
+from pyronym.storage.etcd.overseer import Overseer
+from pyronym.storage.etcd.transactions import grouped, outrun, transaction
+from pyronym.storage.etcd.values import Keys, dumps, loads
+from pyronym.storage.shared import ALWAYS_FRESH, Basis, Condition, Freshness, Listener, OutrunError, SharedItem
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS: Final = 1.0
+TELL_SECONDS: Final = 10.0
+"""How often a start that waits for etcd tries again, and says so."""
+READ_SECONDS: Final = 5.0
+
+_PROGRAM: Final = "pyronym"
+
+_ADVICE: Final = {
+    DENIED: "let the user read and write the prefix (etcdctl role grant-permission --prefix=true)",
+    UNAUTHENTICATED: "check the user in the address, and PYRO_ETCD_PASSWORD or PYRO_ETCD_PASSWORDFILE",
+    NO_SPACE: "compact and defragment etcd, then switch its alarm off (etcdctl alarm disarm)",
+}
+
+
+_ON_NOTHING: Final = Basis(Condition.NONE, 0)
+
+
+def _where_to_look(problem: EtcdError) -> str:
+    if "TLS: " in str(problem):
+        return "check PYRO_ETCD_CACERT, PYRO_ETCD_CERT and PYRO_ETCD_KEY"
+    return "check the address, and etcd"
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """Changes that were decided on nothing."""
+
+    changes: Sequence[Change]
+    submitted: float
+    basis: Basis = _ON_NOTHING
+
+
+class EtcdStorage:
+    """The part of a cluster that `address` names (see `etcd_address`).
+
+    ValueError if the address or a file of the settings cannot be used. Nothing is connected before `load`, which waits
+    until etcd can be reached, if `wait` says so.
+    """
+
+    immediate = False
+
+    def __init__(self, address: str, settings: Settings, *, wait: bool = True) -> None:
+        where = etcd_address(address)
+        self.description = where.text
+        self.node = secrets.token_hex(6)
+        self.revision = 0
+        self._wait = wait
+        self._timeout = settings.etcd_timeout
+        self._keys = Keys(where.prefix)
+        try:
+            self._gateway = Gateway(where, settings)
+        except OSError as problem:
+            raise ValueError(f"cannot read a file that the settings for etcd name: {problem}") from problem
+        self._contents = Contents(self._keys)
+        self._reader = Reader(self._gateway, self._keys, self._contents)
+        self._leases = NodeLeases(self._gateway, settings.ephemeral_grace, self._timeout, time.monotonic)
+        self._follower: Follower | None = None
+        self._overseer: Overseer | None = None
+        self._closed = Event()
+
+    # Reading
+
+    def load(self) -> Iterable[Record]:
+        """All records. Raises StorageError."""
+        self._check_open()
+        try:
+            self.revision, records = self._reached(self._read)
+        except RefusedError as problem:
+            raise self._failure("cannot read", problem) from problem
+        return records
+
+    def follow(self, listener: Listener) -> None:
+        """Have `listener` told of what happens from the revision of `load` on, until the storage is closed."""
+        self._follower = Follower(self._gateway, self._keys, self._contents, self._reader, self.revision, listener)
+        self._overseer = Overseer(self._gateway, self._keys, self._contents, self._leases, self._follower, self.node)
+
+    @property
+    def freshness(self) -> Freshness:
+        """How well this node knows what etcd has."""
+        return ALWAYS_FRESH if self._overseer is None else self._overseer.freshness
+
+    def local_host(self) -> str | None:
+        """The address of this machine on the way to etcd."""
+        return self._gateway.local_host()
+
+    def announce(self, about: Mapping[str, object]) -> None:
+        """Tell other nodes about this one, as long as it lives."""
+        assert self._overseer is not None, "a node that tells of itself follows the others"
+        self._overseer.announce(about)
+
+    def nodes(self) -> dict[str, Mapping[str, object]]:
+        """What is known about the nodes that live, by their ids."""
+        return dict(self._contents.nodes)
+
+    def close(self) -> None:
+        """Follow no more, and be no node any more. What was registered here with a lease stays until that ends."""
+        self._closed.set()
+        if self._overseer is not None:
+            self._overseer.close()
+        if self._follower is not None:
+            self._follower.close()
+        self._gateway.close()
+
+    # Writing
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Make changes, whatever was there. As every storage's; ChangeRefusedError, too, for more than fit into one
+        transaction.
+        """
+        self._check_open()
+        last = {change.name: change for change in changes}
+        item = _Plain(tuple(last.values()), time.monotonic())
+        (error,) = self.transact([item]) if last else (None,)
+        if error is not None:
+            raise error
+
+    def transact(self, items: Sequence[SharedItem]) -> list[StorageError | None]:
+        """As every shared storage's."""
+        outcomes: list[StorageError | None] = []
+        for group in grouped(items):
+            outcomes += self._transact(group)
+        return outcomes
+
+    def _transact(self, group: Sequence[SharedItem]) -> list[StorageError | None]:
+        """One transaction. Where some are outrun, another one for the others."""
+        errors: dict[int, StorageError] = {}
+        deadline = min(item.submitted for item in group) + self._timeout
+        left = self._without_unreadable(group, errors)
+        while left:
+            try:
+                answer = self._send(left, deadline)
+            except ChangeRefusedError as problem:
+                if len(left) > 1:  # one that can never be stored must not take the others with it
+                    for item in left:
+                        errors |= {id(item): error for error in self._transact([item]) if error is not None}
+                else:
+                    errors[id(left[0])] = problem
+                break
+            except StorageError as problem:
+                errors |= {id(item): problem for item in left}
+                break
+            late = self._catch_up(int(answer["header"]["revision"]), deadline)
+            if answer.get("succeeded"):
+                errors |= {id(item): late for item in left if late is not None}
+                break
+            losers = outrun(left, answer)
+            assert losers, "a transaction fails only if a condition does not hold"
+            errors |= {id(item): late or OutrunError("another node was faster") for item in losers}
+            left = [item for item in left if id(item) not in errors]
+        return [errors.get(id(item)) for item in group]
+
+    def _without_unreadable(self, group: Sequence[SharedItem], errors: dict[int, StorageError]) -> list[SharedItem]:
+        unreadable = self._contents.unreadable
+        if not unreadable:
+            return list(group)
+        left = []
+        for item in group:
+            name = (
+                next((change.name for change in item.changes if change.name in unreadable), None)
+                if unreadable
+                else None
+            )
+            if name is None:
+                left.append(item)
+            else:
+                why = f"under {name!r} there is a value that this program cannot read"
+                advice = "look at it with etcdctl get, and delete it there if nobody needs it; see the log"
+                errors[id(item)] = refusal(self.description, why, advice)
+        return left
+
+    def _send(self, items: Sequence[SharedItem], deadline: float) -> dict[str, Any]:
+        """etcd's answer to the transaction. StorageError that says what has become of it."""
+        stale_since, reason, _ = self.freshness
+        left = deadline - time.monotonic()
+        if stale_since is not None or left <= 0:
+            raise self._unchanged(reason or "earlier changes took too long")
+        try:
+            return self._ask(items, left)
+        except UnreachableError as problem:
+            self._suspect(problem)
+            raise self._unchanged(problem) from problem
+        except UnansweredError as problem:
+            self._suspect(problem)
+            why = f"no answer in time, so it is unknown whether it was changed ({problem})"
+            raise failure("cannot write to", self.description, why, "look, when etcd is back") from problem
+        except RefusedError as problem:
+            if problem.code == INVALID:
+                raise refusal(self.description, problem, "make it smaller") from problem
+            raise self._failure("nothing was changed in", problem) from problem
+
+    def _ask(self, items: Sequence[SharedItem], timeout: float) -> dict[str, Any]:
+        request = transaction(items, self._keys, self._leases.for_record)
+        try:
+            return self._gateway.call("/v3/kv/txn", request, timeout)
+        except RefusedError as problem:
+            if problem.code != NOT_FOUND:
+                raise
+        self._leases.forget()  # one has ended while etcd was away
+        return self._gateway.call("/v3/kv/txn", transaction(items, self._keys, self._leases.for_record), timeout)
+
+    def _catch_up(self, revision: int, deadline: float) -> StorageError | None:
+        """Wait until this node knows what has happened. If it does not in time, why that is bad."""
+        if self._follower is None or self._overseer is None:
+            return None
+        began = time.monotonic()
+        if self._follower.wait_for(revision, max(deadline - began, 0.1)):
+            self._overseer.lag = time.monotonic() - began
+            return None
+        self._suspect("the watch brings nothing, although etcd answers")
+        why = f"etcd took it, at revision {revision}, but this node has not heard of it yet"
+        return failure("half done in", self.description, why, "ask again in a moment")
+
+    def _suspect(self, problem: object) -> None:
+        if self._overseer is not None:
+            self._overseer.suspect(str(problem))
+
+    # Beginning
+
+    def _read(self) -> tuple[int, list[Record]]:
+        self._check_format()
+        return self._reader.read()
+
+    def _check_format(self) -> None:
+        """See to it that the prefix is ours. StorageError if it is not."""
+        found = self._gateway.call("/v3/kv/range", {"key": self._keys.format}, READ_SECONDS, harmless=True).get("kvs")
+        if not found:
+            if self._gateway.call("/v3/kv/range", {**self._keys.everything, "limit": "1"}, READ_SECONDS).get("kvs"):
+                raise self._foreign("there are other keys below it")
+            self._mark()
+            return
+        try:
+            content = loads(found[0].get("value", ""))
+        except ValueError as problem:
+            raise self._foreign(str(problem)) from problem
+        if content.get("program") != _PROGRAM:
+            raise self._foreign("its key says so")
+
+    def _mark(self) -> None:
+        mark = {"request_put": {"key": self._keys.format, "value": dumps({"program": _PROGRAM})}}
+        absent = {"key": self._keys.format, "target": "VERSION", "result": "EQUAL", "version": "0"}
+        self._gateway.call("/v3/kv/txn", {"compare": [absent], "success": [mark]}, READ_SECONDS, harmless=True)
+
+    def _reached(self, action: Callable[[], tuple[int, list[Record]]]) -> tuple[int, list[Record]]:
+        """What `action` gives, when etcd can be reached."""
+        told = None
+        while True:
+            try:
+                return action()
+            except RefusedError as problem:
+                if problem.code != OUT_OF_RANGE:  # compacted while it was read
+                    raise
+            except (UnreachableError, UnansweredError) as problem:
+                if not self._wait or getattr(problem, "for_good", False):
+                    raise failure("cannot reach", self.description, problem, _where_to_look(problem)) from problem
+                now = time.monotonic()
+                if told is None or now - told >= TELL_SECONDS:
+                    told = now
+                    log.warning("waiting for %s: %s", self.description, problem)
+            if self._closed.wait(RETRY_SECONDS):
+                raise failure("cannot read", self.description, "the storage is closed", "open it again")
+
+    # Words
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise failure("cannot use", self.description, "the storage is closed", "open it again")
+
+    def _foreign(self, why: str) -> StorageError:
+        return failure("cannot use", self.description, f"the prefix is not pyronym's: {why}", "give another one")
+
+    def _unchanged(self, why: object) -> StorageError:
+        return failure("nothing was changed in", self.description, why, "try again when etcd is back")
+
+    def _failure(self, what: str, problem: EtcdError) -> StorageError:
+        code = problem.code if isinstance(problem, RefusedError) else 0
+        if code == INVALID and any(words in str(problem) for words in ("authentication failed", "user name is empty")):
+            code = UNAUTHENTICATED
+        return failure(what, self.description, problem, _ADVICE.get(code, "see etcd's log"))

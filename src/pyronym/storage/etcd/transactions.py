@@ -1,0 +1,111 @@
+"""Transactions of etcd, for groups of changes that do not have to do with one another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from pyronym.directory.record import Change, Lease
+from pyronym.storage.etcd.values import Keys, names_value, record_value
+from pyronym.storage.shared import Condition, SharedItem
+
+MOST_OPERATIONS: Final = 127
+"""In one transaction; etcd takes 128 by default, and one is for those that have departed."""
+MOST_COMPARISONS: Final = 128
+MOST_BYTES: Final = 1_000_000
+"""Of names, URIs and tags in one transaction, about; etcd takes requests of 1.5 MB by default."""
+
+_COMPARISONS: Final = {Condition.NONE: 0, Condition.ABSENT: 1, Condition.UNCHANGED: 2}
+
+
+def grouped(items: Sequence[SharedItem]) -> Iterator[list[SharedItem]]:
+    """Neighbours that fit into one transaction: no name twice, and not too much of anything."""
+    group: list[SharedItem] = []
+    names: set[str] = set()
+    operations = comparisons = size = 0
+    for item in items:
+        own_names = {change.name for change in item.changes}
+        own_comparisons = len(own_names) * _COMPARISONS[item.basis.condition]
+        own_size = sum(map(_size, item.changes))
+        if group and (
+            not names.isdisjoint(own_names)
+            or operations + len(own_names) > MOST_OPERATIONS
+            or comparisons + own_comparisons > MOST_COMPARISONS
+            or size + own_size > MOST_BYTES
+        ):
+            yield group
+            group, names = [], set()
+            operations = comparisons = size = 0
+        group.append(item)
+        names |= own_names
+        operations += len(own_names)
+        comparisons += own_comparisons
+        size += own_size
+    if group:
+        yield group
+
+
+def transaction(items: Sequence[SharedItem], keys: Keys, lease_for: Callable[[Lease], str]) -> dict[str, object]:
+    """The request that makes all the changes if all the conditions hold, and otherwise finds out which do.
+
+    ChangeRefusedError for text that has no UTF-8 form; and what `lease_for` raises, which gives the id of etcd's lease.
+    """
+    compare: list[dict[str, object]] = []
+    success: list[dict[str, object]] = []
+    failure: list[dict[str, object]] = []
+    departed: list[str] = []
+    for item in items:
+        for change in item.changes:
+            key = keys.of_name(change.name)
+            success.append(_operation(key, change, lease_for))
+            if item.basis.condition is not Condition.NONE:
+                compare += _comparisons(key, item)
+                failure.append({"request_range": {"key": key, "keys_only": True}})
+        if item.basis.departing:
+            departed += [change.name for change in item.changes]
+    if departed:
+        success.append({"request_put": {"key": keys.departed, "value": names_value(departed)}})
+    return {"compare": compare, "success": success, "failure": failure}
+
+
+def outrun(items: Sequence[SharedItem], answer: Mapping[str, Any]) -> list[SharedItem]:
+    """Those items whose conditions did not hold, from the answer to a transaction that failed."""
+    found = iter(answer["responses"])
+    losers = []
+    for item in items:
+        if item.basis.condition is Condition.NONE:
+            continue
+        holds = [_holds(item, next(found)["response_range"].get("kvs")) for _ in item.changes]
+        if not all(holds):
+            losers.append(item)
+    return losers
+
+
+def _holds(item: SharedItem, keys: Sequence[Mapping[str, str]] | None) -> bool:
+    if item.basis.condition is Condition.ABSENT:
+        return not keys
+    return keys is not None and len(keys) > 0 and int(keys[0]["mod_revision"]) <= item.basis.revision
+
+
+def _comparisons(key: str, item: SharedItem) -> list[dict[str, object]]:
+    if item.basis.condition is Condition.ABSENT:
+        return [{"key": key, "target": "VERSION", "result": "EQUAL", "version": "0"}]
+    return [
+        {"key": key, "target": "VERSION", "result": "GREATER", "version": "0"},
+        {"key": key, "target": "MOD", "result": "LESS", "mod_revision": str(item.basis.revision + 1)},
+    ]
+
+
+def _operation(key: str, change: Change, lease_for: Callable[[Lease], str]) -> dict[str, object]:
+    record = change.record
+    if record is None:
+        return {"request_delete_range": {"key": key}}
+    put: dict[str, object] = {"key": key, "value": record_value(record)}
+    if record.lease is not None:
+        put["lease"] = lease_for(record.lease)
+    return {"request_put": put}
+
+
+def _size(change: Change) -> int:
+    record = change.record
+    return len(change.name) + (0 if record is None else len(record.uri) + sum(map(len, record.metadata)))

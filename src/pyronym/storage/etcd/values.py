@@ -1,0 +1,138 @@
+"""Keys and values, as pyronym keeps them in etcd. docs/etcd.md describes them; what is there must stay readable."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pyronym.directory.record import Lease, Record
+from pyronym.storage.base import broken_text
+from pyronym.uri import NAMESERVER_NAME
+
+VERSION: Final = 1
+
+
+class Keys:
+    """The keys below a prefix, in the form in which etcd's gateway takes and gives them: base64."""
+
+    def __init__(self, prefix: str) -> None:
+        root = f"{prefix}/".encode()
+        self.everything = _range(root)
+        self.format = _text(root + b"pyronym")
+        self.departed = _text(root + b"departed")
+        self._names = root + b"names/"
+        self._nodes = root + b"nodes/"
+        self.names = _range(self._names)
+        self.nodes = _range(self._nodes)
+
+    def of_name(self, name: str) -> str:
+        """The key of a name. ChangeRefusedError for text that has no UTF-8 form."""
+        try:
+            return _text(self._names + name.encode())
+        except UnicodeEncodeError as problem:
+            raise broken_text("etcd", problem) from problem
+
+    def of_node(self, node: str) -> str:
+        """The key of a node."""
+        return _text(self._nodes + node.encode())
+
+    def name_in(self, key: bytes) -> str | None:
+        """The name that a key is of; None for other keys. UnicodeDecodeError if it is none."""
+        return key[len(self._names) :].decode() if key.startswith(self._names) else None
+
+    def node_in(self, key: bytes) -> str | None:
+        """The node that a key is of; None for other keys."""
+        return key[len(self._nodes) :].decode("utf-8", "replace") if key.startswith(self._nodes) else None
+
+
+def dumps(content: dict[str, object]) -> str:
+    """A value, in base64. ChangeRefusedError for text that has no UTF-8 form."""
+    text = json.dumps({"v": VERSION, **content}, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return _text(text.encode())
+    except UnicodeEncodeError as problem:
+        raise broken_text("etcd", problem) from problem
+
+
+def loads(value: str) -> dict[str, Any]:
+    """What a value says, which etcd's gateway has given. ValueError if pyronym has not written it."""
+    content: dict[str, Any] = json.loads(b64decode(value))
+    match content:
+        case {"v": int(version)} if version == VERSION and version is not True:
+            return content
+        case {"v": int(version)} if version > VERSION:
+            raise ValueError(f"it is of version {version}, and this program knows versions up to {VERSION}")
+    raise ValueError("it is not a JSON object with a version")
+
+
+def record_value(record: Record) -> str:
+    """A record as a value."""
+    content: dict[str, object] = {"uri": record.uri}
+    if record.metadata:
+        content["tags"] = sorted(record.metadata)
+    if record.owner is not None:
+        content["owner"] = record.owner
+    if record.lease is not None:
+        content["lease"] = record.lease._asdict()
+    return dumps(content)
+
+
+def record_from(name: str, value: str) -> Record:
+    """The record of a value. ValueError if pyronym has not written it."""
+    if name == NAMESERVER_NAME:
+        raise ValueError("each node has a record of its own under this name")
+    content = loads(value)
+    uri, tags, owner = content.get("uri"), content.get("tags", []), content.get("owner")
+    if not isinstance(uri, str) or not (owner is None or isinstance(owner, str)) or not _are_texts(tags):
+        raise ValueError("it has no uri, or tags or an owner of another type")
+    return Record(name, uri, frozenset(tags), owner, _lease(content["lease"]) if "lease" in content else None)
+
+
+def _lease(content: object) -> Lease:
+    match content:
+        case {
+            "id": str(lease_id),
+            "seconds": int() | float() | None as seconds,
+            "ephemeral": bool(ephemeral),
+            "node": str(node),
+        }:
+            return Lease(lease_id, seconds, ephemeral, node)
+    raise ValueError(f"its lease is none: {content!r}")
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def names_from(value: str) -> Iterable[str]:
+    """The names in the value of the key of those that have departed."""
+    names = loads(value).get("names")
+    if not _are_texts(names):
+        raise ValueError("it has no names")
+    return names or ()
+
+
+def names_value(names: Iterable[str]) -> str:
+    """The value of the key of those that have departed."""
+    return dumps({"names": list(names)})
+
+
+def following(key: str) -> str:
+    """The first key that comes after this one."""
+    return _text(b64decode(key) + b"\0")
+
+
+def raw(text: str) -> bytes:
+    """A key as etcd has it."""
+    return b64decode(text)
+
+
+def _range(prefix: bytes) -> dict[str, object]:
+    """All keys with a prefix that ends with a slash."""
+    return {"key": _text(prefix), "range_end": _text(prefix[:-1] + b"0")}
+
+
+def _text(key: bytes) -> str:
+    return b64encode(key).decode("ascii")
