@@ -1,7 +1,7 @@
 # make setup   create .venv with pyronym and all that its development needs (quick when it is there)
 # make serve   run a name server that keeps its names in names.sqlite; HOST=, PORT=, STORAGE= and ARGS= change that
 # make test    everything that must hold: lint, types, links, and all tests, against stock Pyro4 and Pyro5 too
-# make torture   hostile clients of all kinds against this server and the stock ones; SECONDS= for each (5)
+# make torture   hostile clients of all kinds against this server and the stock ones; SECONDS= for each (3)
 # make soak      a long time under mixed load, with kills; MINUTES= (60)
 # make torture-storage   kill programs that write, and cut their power; ROUNDS= (100 of each) and SEED= change that
 # make lint    ruff: rules and format
@@ -13,6 +13,7 @@
 # make profile       where the time of a lookup goes
 # make fuzz-server   mutated messages against a live server; COUNT=, and FUZZ= for options as --server pyro4
 # make fuzz          coverage-guided fuzzing of the readers and of whole sessions; FUZZ_SECONDS= for each (60)
+# make fuzz-corpus   keep the fewest inputs of make fuzz that reach as much in tests/fuzz/corpus, for all to try again
 # make clean   remove all that make created (not names.sqlite)
 #
 # Needs Python 3.11 or later; another interpreter than python3: make setup PYTHON=python3.12
@@ -25,7 +26,7 @@ ARGS ?=
 TESTS ?=
 BENCH ?=
 ROUNDS ?= 100
-SECONDS ?= 5
+SECONDS ?= 3
 MINUTES ?= 60
 SEED ?=
 COUNT ?= 100000
@@ -38,7 +39,7 @@ BENCH_READY := .venv/.bench-ready
 FUZZ_READY := .venv/.fuzz-ready
 
 .PHONY: help setup serve test torture soak torture-storage lint types audit docs bench bench-quick profile fuzz \
-	fuzz-server clean
+	fuzz-server fuzz-corpus clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -68,7 +69,7 @@ soak: $(BENCH_READY)
 	PYTHONPATH=tests $(BIN)/python -m torture.soak --minutes $(MINUTES) --plot docs/images/soak.svg
 
 torture-storage: setup
-	$(BIN)/python tests/torture/storage.py --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+	PYTHONPATH=tests:tests/storage $(BIN)/python -m torture.storage --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 lint: setup
 	$(BIN)/ruff check
@@ -79,7 +80,7 @@ types: setup
 
 audit: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group audit
-	$(BIN)/pip-audit --local --skip-editable
+	$(BIN)/pip-audit --local --skip-editable --strict
 
 bench: $(BENCH_READY)
 	$(BIN)/python -m benchmarks $(BENCH)
@@ -100,6 +101,9 @@ fuzz-server: setup
 
 fuzz: $(FUZZ_READY)
 	PYTHONPATH=tests FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m fuzz.coverage
+
+fuzz-corpus: $(FUZZ_READY)
+	PYTHONPATH=tests $(BIN)/python -m fuzz.coverage --keep
 
 $(FUZZ_READY): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from benchmarks import plots
 from benchmarks.clients import measure_one_client
 from benchmarks.durable import measure_durable
+from benchmarks.leases import measure_leases
 from benchmarks.lifecycle import measure_idle, measure_import, measure_list, measure_start
 from benchmarks.lookups import measure_lookups, measure_options
 from benchmarks.machine import describe
@@ -24,6 +25,7 @@ GROUPS: dict[str, Callable[[Bench], Findings]] = {
     "client": measure_one_client,
     "durable": measure_durable,
     "names": measure_names,
+    "leases": measure_leases,
     "start": measure_start,
     "idle": measure_idle,
     "list": measure_list,

@@ -86,10 +86,11 @@ class Wire:
     def _converse(self, port: int, exchange: Exchange) -> bytes:
         with socket.create_connection(("127.0.0.1", port), timeout=30) as sock:
             for request in (exchange.handshake, *exchange.requests):
-                answer = self._send(sock, request)
+                answer = self.send(sock, request)
         return answer
 
-    def _send(self, sock: socket.socket, request: bytes) -> bytes:
+    def send(self, sock: socket.socket, request: bytes) -> bytes:
+        """Send one request over a connection; the bytes of its answer. RuntimeError for errors."""
         sock.sendall(request)
         decoder = Decoder(limit=LIMIT, hmac_key=self.key)
         received = b""

@@ -54,6 +54,12 @@ class Server:
         assert found is not None
         return int(found[1]) * 1024
 
+    @property
+    def cpu(self) -> float:
+        """Seconds of processor time that it has used, in all its threads."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
 
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without what configures Pyro, plus `changes`."""

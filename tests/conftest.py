@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,14 @@ def stock5_python() -> Path:
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """A CA, a server and a client certificate from ``pyronym certs``."""
     return make(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can reach: ``tmp_path`` belongs to the user who runs the tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -7,10 +7,12 @@ import pytest
 
 from pyronym.errors import (
     BadPatternError,
+    CommunicationError,
     NameServerNotFoundError,
     NameTakenError,
     NamingError,
     StorageError,
+    UncertainError,
     UnknownNameError,
 )
 
@@ -33,7 +35,18 @@ def test_errors_say_what_the_stock_ones_say_first(error, sentence):
     assert isinstance(error, NamingError)
 
 
-@pytest.mark.parametrize("error", [error for error, _ in SENTENCES])
+UNCERTAIN = UncertainError("register", "receiving: ns1:9090 closed the connection", "look the name up")
+
+
+def test_an_uncertain_change_says_what_to_do():
+    assert str(UNCERTAIN) == (
+        "register: receiving: ns1:9090 closed the connection; the request had been sent, so whether it was carried out"
+        " is not known (look the name up)"
+    )
+    assert isinstance(UNCERTAIN, CommunicationError)
+
+
+@pytest.mark.parametrize("error", [UNCERTAIN, *(error for error, _ in SENTENCES)])
 def test_errors_survive_copies_and_pickles(error):
     error._pyroTraceback = ["line"]
     for again in (copy.copy(error), pickle.loads(pickle.dumps(error))):

@@ -115,6 +115,33 @@ def test_a_pure_room_imports_nothing_that_does_io(module: str) -> None:
     assert not wrong
 
 
+CLIENT_CORE = (
+    "announcing",
+    "connection",
+    "dialing",
+    "endpoint",
+    "following",
+    "multicast",
+    "name_server",
+    "nodes",
+    "repeating",
+    "resolving",
+    "roster",
+    "search",
+    "watching",
+)
+"""What both clients share; some of it names kinds of sockets."""
+
+
+@pytest.mark.parametrize("name", CLIENT_CORE)
+def test_the_core_of_the_client_waits_for_nothing_by_itself(name: str) -> None:
+    waiting = OUTSIDE_WORLD - {"socket"}
+    wrong = [item.module for item in imports_of(f"pyronym.client.{name}") if item.module.partition(".")[0] in waiting]
+    shells = ("pyronym.client.blocking", "pyronym.client.proxy", "pyronym.client.aio")
+    wrong += [item.module for item in imports_of(f"pyronym.client.{name}") if item.module.startswith(shells)]
+    assert not wrong
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_a_room_does_not_use_what_is_inside_another(module: str) -> None:
     """Underscore names are its inside; names with ``_pyro`` are Pyro's way to write public ones."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pyronym import uri
 from pyronym.errors import PyroError
-from pyronym.uri import URI
+from pyronym.uri import URI, name_servers_at
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,10 @@ from pyronym.uri import URI
         ("PYRONAME:lab.camera@host:9999", ("PYRONAME", "lab.camera", None, "host", 9999)),
         ("PYRONAME:lab.camera@./u:ns.sock", ("PYRONAME", "lab.camera", "ns.sock", None, None)),
         ("PYROMETA:a,b@host", ("PYROMETA", {"a", "b"}, None, "host", 9090)),
+        ("PYRONAME:a@ns1,ns2:1", ("PYRONAME", "a", None, "ns1:9090,ns2:1", None)),
+        ("PYROMETA:a,b@[::1]:1, ns2", ("PYROMETA", {"a", "b"}, None, "[::1]:1,ns2:9090", None)),
+        ("PYRONAME:a@./u:/tmp/s,ns2", ("PYRONAME", "a", None, "./u:/tmp/s,ns2:9090", None)),
+        ("PYRO:obj@a,b:1", ("PYRO", "obj", None, "a,b", 1)),
         ("PYRO:größe.☃@host:1", ("PYRO", "größe.☃", None, "host", 1)),
     ],
 )
@@ -51,6 +55,8 @@ def test_a_uri_has_parts(text, state):
         ("PYROMETA:a, b@host", "invalid uri"),
         ("PYRO:obj@[::1]x:1", "invalid ipv6 address: the part between brackets"),
         ("PYRO:o bj@host:1", "invalid uri"),
+        ("PYRONAME:a@ns1,", r"invalid name servers: 'ns1,' \(expected host\[:port\],host\[:port\],...\)"),
+        ("PYRONAME:a@ns1,ns2:x", "invalid port in uri, port=x"),
     ],
 )
 def test_what_is_no_uri_is_refused_with_the_reason(text, words):
@@ -71,6 +77,7 @@ def test_only_texts_and_uris_are_uris(wrong):
         ("PYRO:obj@[::1]:1", "[::1]:1"),
         ("PYRO:obj@./u:/tmp/s", "./u:/tmp/s"),
         ("PYRONAME:obj", None),
+        ("PYRONAME:obj@ns1:1,[::1]:2", "ns1:1,[::1]:2"),
     ],
 )
 def test_location_and_text_are_given_back(text, location):
@@ -132,3 +139,17 @@ def test_a_text_full_of_at_signs_is_refused_without_trying_them_all():
     with pytest.raises(PyroError, match="invalid uri") as caught:
         URI("PYRO:" + "@" * 1_000_000 + "\nx")
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("locations", "found"),
+    [
+        ("ns1", ["ns1:9"]),
+        ("ns1:1 , ns2", ["ns1:1", "ns2:9"]),
+        ("::1,[::2],[::3]:3", ["[::1]:9", "[::2]:9", "[::3]:3"]),
+        ("./u:/tmp/s,fe80::1%eth0", ["./u:/tmp/s", "[fe80::1%eth0]:9"]),
+    ],
+)
+def test_locations_of_name_servers_are_taken_apart(locations, found):
+    uris = name_servers_at(locations, 9)
+    assert [str(uri) for uri in uris] == [f"PYRO:Pyro.NameServer@{location}" for location in found]

@@ -11,10 +11,14 @@ from pyronym.settings import Settings, config
 from pyronym.uri import URI
 
 if TYPE_CHECKING:
-    from pyronym import core, naming, util
+    from pyronym import aio, core, naming, util
+    from pyronym.client.announce import announce
+    from pyronym.client.announcing import Notice, NoticeKind
     from pyronym.client.batch import batch
     from pyronym.client.locate import locateNS, resolve
     from pyronym.client.proxy import Proxy
+    from pyronym.client.resolver import Resolver
+    from pyronym.directory.record import Event
     from pyronym.rpc.exposed import behavior, callback, expose, oneway
     from pyronym.server.broadcast import BroadcastServer
     from pyronym.server.daemon import Daemon
@@ -27,11 +31,17 @@ __all__ = [
     "URI",
     "BroadcastServer",
     "Daemon",
+    "Event",
     "MemoryStorage",
     "NameServer",
     "NameServerDaemon",
+    "Notice",
+    "NoticeKind",
     "Proxy",
+    "Resolver",
     "Settings",
+    "aio",
+    "announce",
     "batch",
     "behavior",
     "callback",
@@ -55,10 +65,15 @@ __version__ = "0.1.0"
 _HOMES = {
     "BroadcastServer": "server.broadcast",
     "Daemon": "server.daemon",
+    "Event": "directory.record",
     "MemoryStorage": "storage.memory",
     "NameServer": "service.local",
     "NameServerDaemon": "server.nameserver",
+    "Notice": "client.announcing",
+    "NoticeKind": "client.announcing",
     "Proxy": "client.proxy",
+    "Resolver": "client.resolver",
+    "announce": "client.announce",
     "batch": "client.batch",
     "behavior": "rpc.exposed",
     "callback": "rpc.exposed",

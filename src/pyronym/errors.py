@@ -3,7 +3,9 @@
     PyroError
     ├── CommunicationError
     │   ├── ConnectionClosedError
+    │   │   └── NotSentError
     │   ├── TimeoutError
+    │   ├── UncertainError
     │   └── ProtocolError
     │       ├── MessageTooLargeError
     │       └── SerializeError
@@ -12,15 +14,16 @@
     │   ├── NameTakenError
     │   ├── BadPatternError
     │   ├── SlowPatternError
+    │   ├── LimitError
     │   ├── StorageError
     │   └── NameServerNotFoundError
     ├── DaemonError
     └── SecurityError
 
-The upper two levels are Pyro4's own, so that its users' ``except`` clauses keep their meaning. Below
-NamingError the tree is ours: it says which of the things that go wrong with names did. A stock peer
-never sees those classes: what leaves the process is its own ``NamingError`` with the same words (see
-``pyronym.serializers``), and programs match on these words, so they start as the stock ones do.
+The upper two levels, but for UncertainError, are Pyro4's own, so that its users' ``except`` clauses keep
+their meaning. Below NamingError the tree is ours: it says which of the things that go wrong with names did.
+A stock peer never sees those classes: what leaves the process is its own ``NamingError`` with the same words
+(see ``pyronym.serializers``), and programs match on these words, so they start as the stock ones do.
 """
 
 from __future__ import annotations
@@ -51,6 +54,27 @@ class CommunicationError(PyroError):
 
 class ConnectionClosedError(CommunicationError):
     """The connection ended before the answer was complete."""
+
+
+class NotSentError(ConnectionClosedError):
+    """The connection ended before the request had been sent in full: it was not carried out."""
+
+
+class UncertainError(CommunicationError):
+    """The connection was lost, or the time was over, after a change had been sent: it may have been carried out or not.
+
+    `method`: what was asked for; the words say how to find out.
+    """
+
+    def __init__(self, method: str, problem: str, advice: str) -> None:
+        super().__init__(
+            f"{method}: {problem}; the request had been sent, so whether it was carried out is not known ({advice})"
+        )
+        self.method = method
+        self._parts = (method, problem, advice)
+
+    def __reduce__(self) -> tuple[type[UncertainError], tuple[str, str, str], dict[str, object]]:
+        return type(self), self._parts, self.__dict__
 
 
 class TimeoutError(CommunicationError):
@@ -144,6 +168,10 @@ class SlowPatternError(NamingError):
 
     def __reduce__(self) -> tuple[type[SlowPatternError], tuple[str], dict[str, object]]:
         return type(self), (self.reason,), self.__dict__
+
+
+class LimitError(NamingError):
+    """A registration goes over a limit of the name server; nothing was changed. The message names the setting."""
 
 
 class StorageError(NamingError):

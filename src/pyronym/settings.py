@@ -34,7 +34,7 @@ class Settings:
     host: str = "localhost"
     """Where daemons bind when nothing else is said. Not reachable from outside by default."""
     ns_host: str = "localhost"
-    """Where a name server is looked for first."""
+    """Where a name server is looked for first; or the only name servers to ask: ``ns1:9090,ns2:9090``."""
     ns_port: int = 9090
     ns_bchost: str | None = None
     """Address the broadcast responder binds to; None: all."""
@@ -62,10 +62,15 @@ class Settings:
     max_message_size: int = 16 * 1024 * 1024
     """Bytes of annotations and data together, before and after decompression. 0 stands for 2 GiB - 1, all that
     the older wire can say. (Pyro4 has no limit by default; here a stranger must not be able to fill the memory.)"""
+    max_handshake_size: int = 64 * 1024
+    """The same for what a client sends before its handshake is accepted (new in pyronym, as all of the limits here)."""
     max_name_length: int = 4096
-    """Characters of a name, a URI or a metadata tag that is registered (new in pyronym, as all of the limits here)."""
+    """Characters of a name, a URI or a metadata tag that is registered."""
     max_tags: int = 1000
     """Metadata tags of one name."""
+    max_names_per_client: int = 0
+    """Names that one client may have registered, since the server's start, and that are still there; 0: without limit.
+    A client is whom it proves to be, by certificate, key or user, or else its network address."""
     max_connections: int = 0
     """Connections that a daemon holds at a time; 0: as many as the system has descriptors for, but for 128."""
     max_connections_per_address: int = 0
@@ -77,8 +82,8 @@ class Settings:
     unread_timeout: float = 60.0
     """Seconds that a client may leave its answers unread, reading nothing at all; 0: without end."""
     max_held: int = 256 * 1024 * 1024
-    """Bytes of answers that nobody reads and of messages that are not finished, for all clients together; when a daemon
-    holds more, those of whom it holds most are dropped."""
+    """Bytes of answers that nobody reads, of messages that are not finished and of calls that are not read yet, for all
+    clients together; when a daemon holds more, those of whom it holds most are dropped."""
     idle_timeout: float = 0.0
     """Seconds after which a connection that nothing was sent over is closed; 0: never."""
     max_retries: int = 0
@@ -98,6 +103,13 @@ class Settings:
     """Iterators are returned as streams that the client fetches item by item."""
     regex_timeout: float = 1.0
     """Seconds of computing time that a name server spends on one search with a regular expression (new in pyronym)."""
+    ephemeral_grace: float = 10.0
+    """Seconds that an ephemeral record stays after its connection has ended, and after a start of the name server, so
+    that a new connection can take it over (new in pyronym)."""
+    max_history: int = 50_000
+    """Changes that a name server remembers for those who watch and have missed some (new in pyronym)."""
+    max_watches: int = 10_000
+    """Watches of one network address that may be waiting at a time (new in pyronym)."""
     straight_road: bool = True
     """Name servers answer the commonest requests straight from their bytes, and proxies make plain calls without the
     general codec (new in pyronym). Off: to compare."""
@@ -194,6 +206,8 @@ _CHECKS: dict[str, _Check] = {
         lambda value: type(value) is int and 0 <= value <= 0x7FFFFFFF,
         "a number of bytes up to 2147483647, or 0 for that much",
     ),
+    "max_handshake_size": (_is_positive, "a number of bytes above 0"),
+    "max_names_per_client": _COUNT,
     "max_name_length": (_is_positive, "a whole number above 0"),
     "max_tags": (_is_positive, "a whole number above 0"),
     "max_connections": _COUNT,
@@ -215,6 +229,9 @@ _CHECKS: dict[str, _Check] = {
     "threadpool_size": (_is_positive, "a whole number above 0"),
     "iter_streaming": _FLAG,
     "regex_timeout": (lambda value: _is_duration(value) and value > 0, "a number of seconds above 0"),
+    "ephemeral_grace": _DURATION,
+    "max_history": _COUNT,
+    "max_watches": (_is_positive, "a whole number above 0"),
     "straight_road": _FLAG,
     "unsigned_pyro5": _FLAG,
     "detailed_traceback": _FLAG,

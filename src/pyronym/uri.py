@@ -5,7 +5,8 @@
     PYRONAME:name[@nshost[:port]]    what a name server has under this name
     PYROMETA:tag,tag[@nshost[:port]] any object that a name server has with all these tags
 
-Locations may be a Unix socket in all three.
+Locations may be a Unix socket in all three. The last two may name several name servers, separated by commas:
+``PYRONAME:name@ns1:9090,[::1]:9090``.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ URIState = tuple[str, "str | set[str]", "str | None", "str | None", "int | None"
 
 class URI:
     """Where a remote object is found: `protocol`, `object` (for PYROMETA a set of tags), and the location,
-    which is either `sockname` or `host` and `port`.
+    which is either `sockname` or `host` and `port`. Of several name servers `host` has all locations, `port` is None.
 
     Raises PyroError, starting with ``invalid uri`` or ``invalid`` and the bad part, when the text is not a URI,
     TypeError when it is neither a str nor a URI.
@@ -71,7 +72,10 @@ class URI:
         elif self.protocol in ("PYRONAME", "PYROMETA"):
             if self.protocol == "PYROMETA":
                 self.object = {tag.strip() for tag in match["object"].split(",")}
-            if location:
+            if location and "," in location:
+                nodes = name_servers_at(location, config.settings.ns_port)
+                self.host = ",".join(str(node.location) for node in nodes)
+            elif location:
                 self._set_location(location, config.settings.ns_port)
         else:
             raise PyroError(f"invalid uri (protocol): {self.protocol:.200} (expected PYRO, PYRONAME or PYROMETA)")
@@ -107,7 +111,9 @@ class URI:
 
     @property
     def location(self) -> str | None:
-        """``host:port``, ``[ipv6]:port`` or ``./u:path``; None where the URI names none."""
+        """``host:port``, ``[ipv6]:port``, ``./u:path`` or several of them; None where the URI names none."""
+        if self.host and "," in self.host and self.port is None:
+            return self.host
         if self.host:
             return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         return f"./u:{self.sockname}" if self.sockname else None
@@ -134,3 +140,23 @@ class URI:
 
     def __setstate__(self, state: URIState) -> None:
         self.protocol, self.object, self.sockname, self.host, self.port = state
+
+
+def name_servers_at(locations: str, default_port: int) -> tuple[URI, ...]:
+    """The URIs of the name servers at one or several locations, separated by commas.
+
+    A location is ``host``, ``host:port``, ``[ipv6]``, ``[ipv6]:port``, an IPv6 address alone, or ``./u:path``, a path
+    without commas. Raises PyroError, with the part that is none of these.
+    """
+    parts = [part.strip() for part in locations.split(",")]
+    if not all(parts):
+        raise PyroError(f"invalid name servers: {locations!r:.200} (expected host[:port],host[:port],...)")
+    return tuple(URI(f"PYRO:{NAMESERVER_NAME}@{_with_port(part, default_port)}") for part in parts)
+
+
+def _with_port(location: str, default_port: int) -> str:
+    if URI.isUnixsockLocation(location):
+        return location
+    if location.count(":") > 1 and not location.startswith("["):
+        location = f"[{location}]"
+    return location if ":" in location.rpartition("]")[2] else f"{location}:{default_port}"

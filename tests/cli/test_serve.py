@@ -1,14 +1,19 @@
 """What the serve command does to its process. The rest of its behaviour is in tests/interop/test_life_cycle.py."""
 
 import os
+import resource
+import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from fuzz.frames import Frame, greetings
 from processes import PYRONYM, NameServer, NameServers, Process, run, stopping
 from pyronym.client.locate import locate, locateNS
+from pyronym.wire.message import PYRO4, MessageType
 from tls_files import Certificates
 
 LIMITED = """
@@ -28,6 +33,30 @@ def test_the_limit_of_open_files_is_raised_and_that_is_logged() -> None:
         limits = Path(f"/proc/{process.pid}/limits").read_text()
         assert "Max open files            1000                 1000" in limits
         assert server.process.terminate() == 0
+
+
+def memory(process: Process) -> float:
+    """Resident, in megabytes."""
+    return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+def test_the_memory_that_large_calls_took_is_given_back(serve: NameServers) -> None:
+    server = serve()
+    call = b"# serpent utf-8 python3.2\n('Pyro.NameServer','lookup',([" + b"1," * 4_000_000 + b"],),{})"
+    greeting = next(frame for frame in greetings(PYRO4) if frame.name == "serpent")
+    messages = greeting.wire(None) + Frame(PYRO4, MessageType.INVOKE, 1, 0, 7, b"", call).wire(None)
+    before = memory(server.process)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(socket.create_connection(server.address, 20)) for _ in range(8)]
+        for client in clients:
+            client.sendall(messages)
+        for client in clients:
+            answer = b""
+            while b"elements" not in answer:
+                part = client.recv(65536)
+                assert part
+                answer += part
+    assert memory(server.process) - before < 60  # and 170 without that
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
+import socket
+import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 import pyronym
 from processes import PYRONYM, run
 from pyronym.directory.record import Change, Record
+from pyronym.errors import SecurityError
 from pyronym.storage.dbm import DbmStore
 from pyronym.storage.sqlite import SqliteStore
 
@@ -123,6 +127,64 @@ def test_a_database_whose_head_is_lost_is_checked_when_its_kind_is_said(tmp_path
     assert "not a database" in done.stdout
 
 
+@KINDS
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("text", "it is not a SQLite database|not a dbm file"),
+        ("folder", "it is a folder"),
+        ("pipe", "it is a device, a pipe or a socket"),
+        ("device", "it is a device, a pipe or a socket"),
+        ("socket", "it is a device, a pipe or a socket"),
+        ("missing folder", "does not exist|Not a directory"),
+        ("other database", "it belongs to another program|not a dbm file"),
+    ],
+)
+def test_a_server_does_not_start_on_what_is_no_storage(kind, what, says, tmp_path):
+    path = tmp_path / "names"
+    with socket.socket(socket.AF_UNIX) as sock:
+        match what:
+            case "text":
+                path.write_text("no storage\n" * 1000)
+            case "folder":
+                path.mkdir()
+            case "pipe":
+                os.mkfifo(path)
+            case "device":
+                path.symlink_to("/dev/full")
+            case "socket":
+                sock.bind(str(path))
+            case "missing folder":
+                path = path / "names"
+            case "other database":
+                with closing(sqlite3.connect(path)) as db:
+                    db.execute("CREATE TABLE cookies(name)")
+        before = bytes_of(tmp_path)
+        done = run([PYRONYM, "serve", "-n", "127.0.0.1", "-p", "0", "-s", f"{kind}:{path}"])
+        assert (done.status, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert done.stderr.startswith(f"pyronym: error: cannot open {path}: ")
+        assert re.search(says, done.stderr)
+        assert bytes_of(tmp_path) == before
+
+
+@KINDS
+def test_a_server_does_not_start_on_a_storage_in_use_or_one_that_it_may_not_read(kind, open_folder, serve):
+    file = open_folder / "names"
+    command = [PYRONYM, "serve", "-n", "127.0.0.1", "-p", "0", "-s", f"{kind}:{file}"]
+    server = serve(storage=f"{kind}:{file}")
+    done = run(command)
+    assert (done.status, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert re.search(r"in use|using it", done.stderr)
+    assert server.process.terminate() == 0
+    for path in open_folder.iterdir():
+        path.chmod(0o600)
+    if os.geteuid() == 0:
+        done = run([*command, "--user", "nobody"])
+        assert (done.status, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert f"cannot open {file}: " in done.stderr
+        assert re.search(r"permission|cannot be read", done.stderr)
+
+
 # salvage
 
 
@@ -221,6 +283,41 @@ def test_a_backup_under_load_is_the_storage_at_one_moment(kind, file, tmp_path, 
         done.set()
         worker.join()
     assert acknowledged[-1] > 5  # there was load
+
+
+@KINDS
+def test_a_server_on_a_backup_of_a_running_one_has_its_names_tags_and_owners(kind, tmp_path, serve):
+    keys, permissions = tmp_path / "keys.toml", tmp_path / "permissions.toml"
+    keys.write_text('lab = "the key of the laboratory"\ncam = "the key of the cameras"')
+    keys.chmod(0o600)
+    permissions.write_text(
+        'ownership = true\n[[rule]]\nwho = ["key:lab", "key:cam"]\nmay = ["read", "register", "renew", "remove"]'
+    )
+    permissions.chmod(0o644)
+    options = ("--keys", str(keys), "--permissions", str(permissions))
+
+    def client(server, key):
+        return pyronym.Proxy(server.uri, protocol=4, hmac_key=key)
+
+    server = serve(*options, storage=f"{kind}:{tmp_path}/names")
+    with client(server, "the key of the laboratory") as lab, client(server, "the key of the cameras") as cam:
+        lab.register("a", "PYRO:a@h:1", metadata=["x", "ü"])
+        cam.register("b", "PYRO:b@h:1")
+        assert command("backup", tmp_path / "names", tmp_path / "copy").status == 0
+        assert command("salvage", f"{kind}:{tmp_path}/copy", tmp_path / "saved").status == 0
+        lab.remove("a")
+    for copy in ("copy", "saved"):
+        server = serve(*options, storage=f"{kind}:{tmp_path}/{copy}")
+        with client(server, "the key of the laboratory") as lab, client(server, "the key of the cameras") as cam:
+            found = cam.list(return_metadata=True)
+            assert {name: (uri, set(tags)) for name, (uri, tags) in found.items() if name in "ab"} == {
+                "a": ("PYRO:a@h:1", {"x", "ü"}),
+                "b": ("PYRO:b@h:1", set()),
+            }
+            for stranger, name in ((lab, "b"), (cam, "a")):
+                with pytest.raises(SecurityError, match="belongs to another principal"):
+                    stranger.remove(name)
+            assert (lab.remove("a"), cam.remove("b")) == (1, 1)
 
 
 @KINDS

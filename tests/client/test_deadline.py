@@ -7,7 +7,9 @@ import threading
 import pytest
 
 from pyronym.client import deadline as deadline_module
-from pyronym.client.deadline import Deadline, run_until
+from pyronym.client.blocking import BLOCKING
+from pyronym.client.deadline import Deadline
+from pyronym.client.network import run
 from pyronym.errors import TimeoutError
 
 
@@ -70,15 +72,15 @@ def test_nothing_begins_after_the_deadline(clock: Clock) -> None:
 
 @pytest.mark.parametrize("seconds", [None, 5])
 def test_a_bounded_function_gives_its_result_or_its_exception(seconds: float | None) -> None:
-    assert run_until(Deadline(seconds), lambda: 42) == 42
+    assert run(BLOCKING.in_thread(lambda: 42, Deadline(seconds))) == 42
     with pytest.raises(ZeroDivisionError):
-        run_until(Deadline(seconds), lambda: 1 // 0)
+        run(BLOCKING.in_thread(lambda: 1 // 0, Deadline(seconds)))
 
 
 def test_a_function_that_hangs_is_left_behind() -> None:
     release = threading.Event()
     try:
         with pytest.raises(TimeoutError):
-            run_until(Deadline(0.01), release.wait)
+            run(BLOCKING.in_thread(release.wait, Deadline(0.01)))
     finally:
         release.set()

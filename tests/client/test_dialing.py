@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from pyronym.client import dialing
+from pyronym.client.blocking import BLOCKING, SocketStream
 from pyronym.client.deadline import Deadline
-from pyronym.client.dialing import dial
+from pyronym.client.network import run
 from pyronym.errors import CommunicationError, TimeoutError
 from pyronym.settings import Settings
 from pyronym.uri import URI
@@ -52,18 +54,21 @@ def uri(host: str, port: int) -> URI:
     return URI(f"PYRO:thing@{host}:{port}")
 
 
+def dial(uri: URI, settings: Settings, deadline: Deadline) -> SocketStream:
+    return run(dialing.dial(BLOCKING, uri, settings, deadline))
+
+
 def test_the_socket_sends_at_once_and_notices_a_vanished_peer(listener: socket.socket) -> None:
-    with dial(uri("127.0.0.1", port_of(listener)), Settings(), Deadline(None)) as sock:
-        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-    with dial(uri("127.0.0.1", port_of(listener)), Settings(sock_nodelay=False), Deadline(None)) as sock:
-        assert not sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    stream = dial(uri("127.0.0.1", port_of(listener)), Settings(), Deadline(None))
+    assert stream._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert stream._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    stream = dial(uri("127.0.0.1", port_of(listener)), Settings(sock_nodelay=False), Deadline(None))
+    assert not stream._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_every_address_of_a_name_is_tried(listener: socket.socket, resolver: Callable[[Resolver], None]) -> None:
     resolver(lambda host: [INET6, INET4])  # nobody listens at the first
-    with dial(uri("lab", port_of(listener)), Settings(prefer_ip_version=0), Deadline(5)) as sock:
-        assert sock.family == socket.AF_INET
+    assert dial(uri("lab", port_of(listener)), Settings(prefer_ip_version=0), Deadline(5)).family == socket.AF_INET
 
 
 @pytest.mark.parametrize(("preferred", "expected"), [(4, [INET4, INET6]), (6, [INET6, INET4]), (0, [INET6, INET4])])
@@ -98,8 +103,7 @@ def test_an_address_that_hangs_leaves_time_for_the_next(
             super().connect(address)
 
     monkeypatch.setattr(socket, "socket", Hanging)
-    with dial(uri("lab", port_of(listener)), Settings(prefer_ip_version=0), Deadline(60)):
-        pass
+    dial(uri("lab", port_of(listener)), Settings(prefer_ip_version=0), Deadline(60)).close()
     first, second = limits
     assert first is not None
     assert second is not None

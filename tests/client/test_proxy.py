@@ -14,7 +14,7 @@ import pytest
 from scripted import Hangup, Raw, ScriptedDaemon, Silence
 
 from pyronym.client import proxy as proxy_module
-from pyronym.client.connection import Connection
+from pyronym.client.blocking import SocketStream
 from pyronym.client.proxy import Proxy
 from pyronym.errors import (
     CommunicationError,
@@ -215,7 +215,7 @@ def test_ctrl_c_during_a_call_ends_the_connection(monkeypatch: pytest.MonkeyPatc
     with ScriptedDaemon({"echo": echo}) as daemon, Proxy(daemon.uri) as proxy:
         proxy._pyroBind()
         with monkeypatch.context() as patched:
-            patched.setattr(Connection, "_receive", interrupted)
+            patched.setattr(SocketStream, "_receive", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 proxy.echo(1)
         assert proxy._pyroConnection is None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scripted import ScriptedDaemon, Stream
 
-from pyronym.client.connection import Connection
+from pyronym.client.blocking import SocketStream
 from pyronym.client.proxy import Proxy
 from pyronym.errors import ConnectionClosedError
 
@@ -87,13 +87,13 @@ def test_the_garbage_collector_may_drop_a_stream_in_the_middle_of_a_call(
 ) -> None:
     with Proxy(daemon.uri) as proxy:
         streams = [proxy.numbers()]
-        receive = Connection._receive
+        receive = SocketStream._receive
 
         def collecting(*args: Any) -> bytes:
             streams.clear()
             return receive(*args)
 
-        monkeypatch.setattr(Connection, "_receive", collecting)
+        monkeypatch.setattr(SocketStream, "_receive", collecting)
         assert proxy.look() == []
         assert proxy.look() == ["s1"]
 

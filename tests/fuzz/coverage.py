@@ -1,8 +1,8 @@
 """Coverage-guided fuzzing with atheris: ``make fuzz``, or ``python -m fuzz.coverage TARGET [libFuzzer's options]``.
 
 Without a target all are run, one after the other, for FUZZ_SECONDS seconds each (60). The inputs to begin with are
-what stock clients were recorded to send; what is found goes to ``.fuzz/`` in the checkout, from where the next run
-goes on.
+what stock clients were recorded to send, and the corpus in the checkout; what is found goes to ``.fuzz/``, from where
+the next run goes on. ``make fuzz-corpus`` puts the fewest of these that reach as much into the corpus.
 
 Any outcome but a value and a clean error is a finding, and so is one that takes more than 10 seconds or 2 GB.
 """
@@ -12,103 +12,35 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+import tempfile
 from pathlib import Path
 
 import atheris
 
 with atheris.instrument_imports(include=["pyronym"]):
-    from fuzz.session import Host, answers
-    from pyronym.errors import PyroError
-    from pyronym.serializers.registry import serializer_by_name
-    from pyronym.settings import Settings
-    from pyronym.uri import URI
-    from pyronym.wire.codec import Decoder
-    from pyronym.wire.message import PYRO4
+    from fuzz.readers import TARGETS, seeds
 
-from fuzz.frames import PROTOCOLS, captured, greetings
+from fuzz import corpus
 
 FOUND = Path(__file__).parent.parent.parent / ".fuzz"
-SERIALIZERS = ("serpent", "json", "marshal", "msgpack", "pickle")
-SETTINGS = Settings(serializers_accepted=frozenset([*SERIALIZERS, "dill", "cloudpickle"]))
-GREETINGS = {number: greetings(protocol)[0].wire() for number, protocol in enumerate(PROTOCOLS)}
-LIMIT = 1 << 16
-
-
-def _reader(name: str) -> Callable[[bytes], None]:
-    serializer = serializer_by_name(PYRO4, name)
-
-    def read(data: bytes) -> None:
-        for load in (serializer.loads, serializer.loads_call):
-            with suppress(PyroError):
-                repr(load(data))
-
-    return read
-
-
-def _wire(data: bytes) -> None:
-    """The first byte says whether a key is set, and into how many pieces the rest is cut."""
-    decoder = Decoder(limit=LIMIT, hmac_key=b"key" if data[:1] > b"\x7f" else None)
-    size = 1 + (data[0] & 0x7F if data else 0) * 8
-    try:
-        for start in range(1, len(data), size):
-            decoder.feed(data[start : start + size])
-            while decoder.next_message() is not None:
-                pass
-    except PyroError:
-        pass
-
-
-def _session(data: bytes) -> None:
-    """The first byte says whether there is a handshake before the rest, and in which protocol."""
-    first = data[0] if data else 0
-    pieces = [GREETINGS[first & 1]] if first & 2 else []
-    answers(Host(SETTINGS), [*pieces, data[1:]])
-
-
-def _uri(data: bytes) -> None:
-    with suppress(PyroError):
-        str(URI(data.decode("utf-8", "surrogateescape")))
-
-
-TARGETS: dict[str, Callable[[bytes], None]] = {
-    **{name: _reader(name) for name in SERIALIZERS},
-    "wire": _wire,
-    "session": _session,
-    "uri": _uri,
-}
-
-
-def seeds(target: str) -> set[bytes]:
-    """What stock clients were recorded to send, as inputs of a target."""
-    found = set()
-    for number, protocol in enumerate(PROTOCOLS):
-        for frame in captured(protocol):
-            if target == frame.name:
-                found.add(frame.data)
-            elif target == "wire":
-                found.add(b"\x7f" + frame.wire())
-            elif target == "session":
-                found.add(bytes([number | 2]) + frame.wire())
-    if target == "uri":
-        found |= {
-            b"PYRO:a@b:1",
-            b"PYRO:a@[::1]:1",
-            b"PYRO:a@./u:p",
-            b"PYRONAME:a@b",
-            b"PYROMETA:a,b@b:9",
-            b"PYRO:a@b@c\n",
-        }
-    return found
+MOST = 1024
+"""Bytes of an input that is kept in the corpus."""
+KEEP = "--keep"
+AGAIN = "FUZZ_AGAIN"
 
 
 def main() -> int:
+    if sys.argv[1:] == [KEEP]:
+        for target in TARGETS:
+            _keep(target)
+        return 0
     if len(sys.argv) > 1:
         logging.disable()
         target = sys.argv.pop(1)
+        sys.argv[0] = os.environ.get(AGAIN, sys.argv[0])
         atheris.Setup(sys.argv, TARGETS[target])
         atheris.Fuzz()
         return 0
@@ -122,7 +54,7 @@ def main() -> int:
 def _run(target: str, seconds: str) -> bool:
     found = FOUND / target
     found.mkdir(parents=True, exist_ok=True)
-    for data in seeds(target):
+    for data in {*seeds(target), *corpus.read(target)}:
         (found / hashlib.sha1(data).hexdigest()).write_bytes(data)
     log = FOUND / f"{target}.log"
     options = [f"-max_total_time={seconds}", "-max_len=8192", "-timeout=10", "-rss_limit_mb=2048"]
@@ -133,6 +65,22 @@ def _run(target: str, seconds: str) -> bool:
     figures = [line for line in lines if "cov:" in line] or ["no figures"]
     print(f"{target}: {figures[-1]}{'' if status == 0 else f', status {status}, see {log}'}", flush=True)
     return status == 0
+
+
+def _keep(target: str) -> None:
+    """Put the fewest inputs into the corpus that reach as much as all that were found."""
+    with tempfile.TemporaryDirectory() as folder:
+        # To merge, libFuzzer starts the program again under its first argument, which must be one that can be started.
+        again = Path(folder) / "again"
+        again.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m fuzz.coverage {target} "$@"\n')
+        again.chmod(0o700)
+        merged = Path(folder) / "merged"
+        merged.mkdir()
+        command = [again, "-merge=1", f"-max_len={MOST}", merged, FOUND / target]
+        subprocess.run(command, env={**os.environ, AGAIN: str(again)}, stderr=subprocess.DEVNULL, check=True)
+        kept = [path.read_bytes() for path in merged.iterdir()]
+    corpus.write(target, kept)
+    print(f"{target}: {len(kept)} inputs, {sum(map(len, kept)):,} bytes", flush=True)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,15 @@ class Measures:
 
 
 class Target:
-    """A name server with its names in memory, on one port for all its lives."""
+    """A name server with its names in memory, on one port for all its lives.
 
-    def __init__(self, kind: str, key: bytes | None = None) -> None:
+    `descriptors`: how many it may have; None: as many as this process. `broadcast`: it has a broadcast responder, at
+    `broadcast_port`.
+    """
+
+    def __init__(
+        self, kind: str, key: bytes | None = None, *, descriptors: int | None = None, broadcast: bool = False
+    ) -> None:
         self.protocols = KINDS[kind]
         self._key = key.decode() if key else None
         if kind == "pyronym":
@@ -35,13 +41,21 @@ class Target:
         else:
             stock, module = {"pyro4": (PYRO4, "Pyro4.naming"), "pyro5": (PYRO5, "Pyro5.nameserver")}[kind]
             command = [stock.ensure(), "-u", "-W", "ignore", "-m", module]
+        if descriptors is not None:
+            command = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *command]
         self._servers = NameServers(command, {"PYRO_SERIALIZERS_ACCEPTED": _ALL} if kind != "pyro5" else {})
-        with socket.create_server(("127.0.0.1", 0)) as probe:
+        with socket.create_server(("127.0.0.1", 0)) as probe, socket.socket(type=socket.SOCK_DGRAM) as other:
             self.address: tuple[str, int] = probe.getsockname()
+            other.bind(("127.0.0.1", 0))
+            self.broadcast_port: int = other.getsockname()[1]
+        self._broadcast = broadcast
         self._server = self._start()
 
     def _start(self) -> NameServer:
-        return self._servers(port=self.address[1], key=self._key)
+        if not self._broadcast:
+            return self._servers(port=self.address[1], key=self._key)
+        where = ("--bchost", "127.0.0.1", "--bcport", str(self.broadcast_port))
+        return self._servers(*where, host="0.0.0.0", port=self.address[1], key=self._key)
 
     @property
     def is_alive(self) -> bool:

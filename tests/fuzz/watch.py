@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from array import array
 
 from fuzz.attack import converse
 from fuzz.frames import Frame, greetings, sizes_of_answers
@@ -15,7 +16,7 @@ _PAUSE = 0.005
 
 
 class Healthy:
-    """Asks in a thread of its own. `worst`: the longest wait for an answer in seconds; `failures`: waits in vain.
+    """Asks in a thread of its own. `waits`: how long it waited for each answer, in seconds; `failures`: waits in vain.
 
     `questions`: how many it asks over one connection; 0: all.
     """
@@ -24,8 +25,7 @@ class Healthy:
         self, address: tuple[str, int], protocol: int, patience: float, key: bytes | None, questions: int = 0
     ) -> None:
         self._questions = questions
-        self.worst = 0.0
-        self.answers = 0
+        self.waits = array("d")
         self.failures = 0
         self._address = address
         self._protocol = protocol
@@ -41,6 +41,11 @@ class Healthy:
         """Seconds since the question that is open was asked."""
         asked_at = self._asked_at
         return 0.0 if asked_at is None else time.monotonic() - asked_at
+
+    @property
+    def worst(self) -> float:
+        """The longest wait so far, in seconds; that for the answer that is due counts."""
+        return max(self.waits, default=self.waiting)
 
     def close(self) -> None:
         """Ask no more."""
@@ -76,8 +81,7 @@ class Healthy:
                 break
         if frame.kind == 4 and b"Pyro.NameServer" not in answer:
             raise ConnectionResetError(f"a wrong answer: {answer!r}")
-        self.answers += 1
-        self.worst = max(self.worst, time.monotonic() - begin)
+        self.waits.append(time.monotonic() - begin)
 
 
 def _question(protocol: int) -> Frame:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import resource
 import signal
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
 from asking import SERIALIZERS, ask
 
 from processes import PYRONYM, NameServers, Process, run, stopping
+from tls_files import CLIENT_SUBJECT, Certificates
 
 LAB, CAM, NEW = "the key of the laboratory", "the key of the cameras", "a new key of the laboratory"
 USER = pwd.getpwuid(os.getuid()).pw_name
@@ -134,7 +137,7 @@ def test_a_stock_server_opens_a_file_with_owners_and_takes_them_away(
     answers = ask(stock4_python, server.uri, *(f"ns.register({n!r}, 'PYRO:c@host:1')" for n in names), key=CAM)
     assert [answer.startswith("!! Pyro4.errors.SecurityError") for answer in answers] == [True, False, False]
     server.process.terminate()
-    owners = dict(sqlite3.connect(tmp_path / "names.sqlite").execute("SELECT name, owner FROM pyronym_owners"))
+    owners = dict(sqlite3.connect(tmp_path / "names.sqlite").execute("SELECT name, owner FROM pyronym_extras"))
     assert owners == {"kept": "key:lab", "moved": "key:cam", "again": "key:cam"}
 
 
@@ -208,6 +211,89 @@ def test_a_read_only_server_answers_and_changes_nothing(
         assert "'a'" in answers[0]
         assert all("read-only" in answer and ".SecurityError(" in answer for answer in answers[1:5])
         assert answers[5] == "2"
+
+
+def test_clients_are_known_by_their_certificates(
+    serve: NameServers, stock4_python: Path, stock5_python: Path, certificates: Certificates, tmp_path: Path
+) -> None:
+    log = tmp_path / "audit.log"
+    text = (
+        f'[[rule]]\nwho = ["tls:{CLIENT_SUBJECT}"]\nmay = ["admin"]\nnames = ["mine"]\n'
+        '[[rule]]\nwho = ["anyone"]\nmay = ["read"]\n'
+    )
+    server = serve(
+        *("--permissions", rules(tmp_path, text), "--audit-log", str(log)),
+        *(*certificates.serve_options(), "--tls-ca", certificates.path("ca.pem")),
+    )
+    for version, python in ((4, stock4_python), (5, stock5_python)):
+        lines_ = ["ns.register('mine', 'PYRO:a@host:1')", "ns.register('x', 'PYRO:a@host:1')"]
+        answers = ask(python, server.uri, *lines_, env=certificates.client_variables())
+        assert answers[0] == "None"
+        assert answers[1].startswith(f"!! Pyro{version}.errors.SecurityError(")
+        assert f"tls:{CLIENT_SUBJECT} may not register 'x'" in answers[1]
+        nameless = ask(python, server.uri, "ns.remove('mine')", env=certificates.nameless_variables())
+        assert nameless[0].startswith(f"!! Pyro{version}.errors.SecurityError(")
+    server.process.terminate()
+    who = [line["who"] for line in lines(log)]
+    assert who == [f"tls:{CLIENT_SUBJECT}", f"tls:{CLIENT_SUBJECT}", "net:127.0.0.1"] * 2
+
+
+def test_permissions_are_read_again_and_stay_when_the_file_is_broken(
+    serve: NameServers, stock4_python: Path, keys: Path, tmp_path: Path
+) -> None:
+    reading = '[[rule]]\nwho = ["anyone"]\nmay = ["read"]\n'
+    file = Path(rules(tmp_path, reading))
+    server = serve("--keys", str(keys), "--permissions", str(file))
+    register = "ns.register('a', 'PYRO:a@host:1')"
+    assert "SecurityError" in ask(stock4_python, server.uri, register, key=LAB)[0]
+    for change, says, allowed in [
+        (lambda: rules(tmp_path, reading.replace('"read"', '"read", "register", "renew"')), "read again", True),
+        (lambda: rules(tmp_path, "[[rule]"), f"stay as they were: {file}: is not TOML", True),
+        (
+            lambda: rules(tmp_path, reading.replace("read", "fly")),
+            f"stay as they were: {file}: rule 1: may: 'fly'",
+            True,
+        ),
+        (lambda: file.chmod(0o666), f"stay as they were: {file}: others than its owner can change it", True),
+        (file.unlink, "stay as they were: .*No such file or directory.*permissions.toml", True),
+        (lambda: private(keys, "lab = 5"), "stay as they were", True),
+        (lambda: (rules(tmp_path, reading), private(keys, f'lab = "{LAB}"')), "read again", False),
+    ]:
+        change()
+        before = len(server.process.lines)
+        server.process.signal(signal.SIGHUP)
+        server.process.wait_for_line(f"keys and permissions .*{says}", since=before)
+        answer = ask(stock4_python, server.uri, register, key=LAB)[0]
+        assert (answer == "None") == allowed, (says, answer)
+        assert len(server.process.lines) == before + 1
+
+
+def fill_up(process: Process, size: int) -> None:
+    """As good as a full disk for files of this size: what is written goes up to there, and then fails."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, hard))
+
+
+def test_changes_go_on_when_the_disk_of_the_audit_log_is_full_and_what_is_lost_is_counted(
+    serve: NameServers, stock5_python: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "audit.log"
+    server = serve("--audit-log", str(log))
+    fill_up(server.process, 1000)
+    changes = [f"ns.register('n{number}', 'PYRO:a@host:1')" for number in range(20)]
+    assert ask(stock5_python, server.uri, *changes) == ["None"] * 20
+    server.process.wait_for_line(
+        "cannot write to the audit log, its lines are lost until that is over: .*File too large"
+    )
+    fill_up(server.process, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    assert ask(stock5_python, server.uri, "ns.register('last', 'PYRO:a@host:1')") == ["None"]
+    assert server.process.terminate() == 0
+    *written, lost, last = lines(log)
+    assert (lost["what"], lost["lines"]) == ("lost", 20 - len(written))
+    assert last["name"] == "last"
+    assert [line["name"] for line in written] == [f"n{number}" for number in range(len(written))]
+    assert sum("audit log" in line for line in server.process.lines) == 2
+    assert "Traceback" not in server.process.output
 
 
 def test_users_of_a_unix_socket_are_known_by_their_names(
@@ -284,13 +370,25 @@ def test_options_that_cannot_be_are_one_line(keys: Path, tmp_path: Path, options
 
 @pytest.mark.parametrize(
     ("host", "options", "warned"),
-    [("0.0.0.0", [], True), ("127.0.0.1", [], False), ("0.0.0.0", ["--keys", "{keys}"], False), ("::1", [], False)],
+    [
+        ("0.0.0.0", [], True),
+        ("127.0.0.1", [], False),
+        ("::1", [], False),
+        ("0.0.0.0", ["--keys", "{keys}"], False),
+        ("0.0.0.0", ["--keys", "{keys}", "--unsigned-pyro5"], True),
+    ],
 )
 def test_a_server_on_the_network_without_protection_warns(
     serve: NameServers, keys: Path, host: str, options: list[str], warned: bool
 ) -> None:
     server = serve("-x", *(text.format(keys=keys) for text in options), host=host)
     assert ("--keys FILE" in server.process.output) == warned
+    assert ("listening on " in server.process.output) == warned
+
+
+@AS_ROOT
+def test_a_server_that_stays_root_says_so(serve: NameServers) -> None:
+    assert "running as root, who may do everything: --user NAME" in serve().process.output
 
 
 @AS_ROOT
@@ -301,14 +399,18 @@ def test_a_server_started_by_root_goes_on_as_another_user(stock4_python: Path, k
     try:
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         log, database = folder / "audit.log", folder / "names.sqlite"
-        command = [PYRONYM, "serve", "-n", "127.0.0.1", "-p", "0", "-s", f"sql:{database}"]
+        in_groups = "import os, sys; os.setgroups([0, 4]); os.execv(sys.argv[1], sys.argv[1:])"
+        command = [sys.executable, "-c", in_groups, PYRONYM, "serve", "-n", "127.0.0.1", "-p", "0"]
+        command += ["-s", f"sql:{database}"]
         process = Process([*command, "--user", "nobody", "--audit-log", str(log)])
         with stopping([process]):
             uri = process.wait_for_line(r"^URI = (PYRO:\S+)")[1]
+            assert "running as root" not in process.output
             status = Path(f"/proc/{process.pid}/status").read_text()
             for kind, number in (("Uid", nobody.pw_uid), ("Gid", nobody.pw_gid)):
                 assert f"{kind}:\t" + "\t".join([str(number)] * 4) in status
-            assert "Groups:\t0" not in status
+            groups = status.partition("Groups:")[2].splitlines()[0].split()
+            assert {int(group) for group in groups} == set(os.getgrouplist("nobody", nobody.pw_gid))
             assert ask(stock4_python, uri, "ns.register('a', 'PYRO:a@host:1')") == ["None"]
             assert process.terminate() == 0
         assert log.stat().st_uid == database.stat().st_uid == nobody.pw_uid

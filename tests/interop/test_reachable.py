@@ -45,7 +45,14 @@ UNKNOWN = (
         "count ",
         "COUNT",
         "count\0",
-        "\uff43ount",
+        *(
+            "\uff43ount",
+            "\u0441ount",
+            "count\u200b",
+            "\uff3fservice",
+            "\u02cd\u02cdclass\u02cd\u02cd",
+            "co\u0075\u0301nt",
+        ),
         "<batch>",
         "mro",
         "register__",
@@ -88,8 +95,8 @@ class Asker:
         self.peer.send(message(self._dialect, INVOKE, data, serializer=self._name))
         return self._refusal(method)
 
-    def refused_in_a_batch(self, method: str) -> str:
-        data = self._serializer.dumps_call("Pyro.NameServer", "<batch>", [(method, (), {})], {})
+    def refused_in_a_batch(self, method: str, *args: object) -> str:
+        data = self._serializer.dumps_call("Pyro.NameServer", "<batch>", [(method, args, {})], {})
         self.peer.send(message(self._dialect, INVOKE, data, serializer=self._name, flags=BATCH))
         return self._refusal(method)
 
@@ -138,9 +145,10 @@ def test_methods_that_are_not_exposed_in_a_batch(asker: Asker) -> None:
 @EVERY_SERIALIZER
 def test_attributes(asker: Asker) -> None:
     for name in NO_PROPERTIES:
-        for answer in (asker.refused("__getattr__", name), asker.refused("__setattr__", name, "changed")):
-            assert answer.startswith("AttributeError: "), (name, answer)
-            assert name in answer
+        for refused in (asker.refused, asker.refused_in_a_batch):
+            for answer in (refused("__getattr__", name), refused("__setattr__", name, "changed")):
+                assert answer.startswith("AttributeError: "), (name, answer)
+                assert name in answer
 
 
 @EVERY_SERIALIZER

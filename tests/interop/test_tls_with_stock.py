@@ -89,7 +89,7 @@ def test_a_stock_client_with_tls_at_a_plain_port_is_no_riddle(
     server = serve()
     (answer,) = ask(stock_python, server.uri, REGISTER, env=certificates.nameless_variables())
     assert "wrong version number" in answer
-    server.process.wait_for_line("refused: .*the peer speaks TLS")
+    server.process.wait_for_line("broken message: .*the peer speaks TLS")
 
 
 def test_a_stock_client_does_not_trust_another_ca(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from asking import SERIALIZERS
 
+from beyond_stock import BEYOND_STOCK
 from processes import SCRIPTS, NameServer, NameServers, run_stock
 
 Transcript = list[tuple[str, str]]
@@ -39,6 +40,14 @@ INTERPRETER = (
     r"|'cannot use a bytes pattern on a string-like object')\) with remote traceback"
 )
 
+STOCK_METHODS = frozenset({"count", "list", "lookup", "ping", "register", "remove", "set_metadata"})
+
+
+def listed(methods: frozenset[str]) -> str:
+    """The inside of a list of methods."""
+    return ", ".join(map(repr, sorted(methods)))
+
+
 DIFFERENCES = (
     Difference(
         "An argument of a wrong type is named, instead of the operation of the interpreter that tripped over it.",
@@ -53,11 +62,17 @@ DIFFERENCES = (
         ours=r"\(TypeError\('name must be a str, not int'\) with remote traceback,\)",
     ),
     Difference(
-        "The name server has a method that the stock ones have not.",
+        "The name server has methods that the stock ones have not.",
         operation=r"sorted\(ns\._pyroMethods\)|call_on\('Pyro\.Daemon', 'get_metadata', 'Pyro\.NameServer'.*\)",
-        stock=r".*[\[(]'count', 'list', 'lookup', 'ping', 'register', 'remove', 'set_metadata'(, 'yplookup')?[])].*",
-        ours=r".*[\[(]'count', 'list', 'liveness', 'lookup', 'ping', 'register', 'remove', 'set_metadata'"
-        r"(, 'yplookup')?[])].*",
+        stock=rf".*[\[(]{listed(STOCK_METHODS)}(, 'yplookup')?[])].*",
+        ours=rf".*[\[(]{listed(STOCK_METHODS | BEYOND_STOCK)}(, 'yplookup')?[])].*",
+    ),
+    Difference(
+        "A registration may have two more arguments, of which the first is its lease.",
+        operation=r"ns\.register\('a', 'PYRO:a@host:1', False, None, 'more'\)",
+        stock=r"!! TypeError\('.*register\(\) takes from 3 to 5 positional arguments but 6 were given'\)"
+        r" with remote traceback",
+        ours=r"!! TypeError\('lease must be a number of seconds or None, not str'\) with remote traceback",
     ),
     Difference(
         "A tag is a str. Stock keeps anything that is hashable as long as the storage is memory.",

@@ -110,3 +110,19 @@ def test_a_text_without_end_is_refused_in_reasonable_time(monkeypatch):
     monkeypatch.setattr(json_format, "MAX_ELEMENTS", 200)
     with pytest.raises(SerializeError, match="invalid json"):
         FORMAT.loads(b'"\\' * 500_000)
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"a": [1, -2.5, null, true, "x\\n\\u00e9", {}]}', b"[" * 300, b"[1,", b"1e999", b'"\\ud800"']
+)
+def test_large_payloads_are_read_alike_by_the_reader_that_lets_others_run(data, monkeypatch):
+    def outcome():
+        try:
+            return FORMAT.loads(data)
+        except SerializeError as problem:
+            return str(problem)[:12]
+
+    monkeypatch.setattr(json_format, "_MUCH", 10**9)
+    quick = outcome()
+    monkeypatch.setattr(json_format, "_MUCH", 0)
+    assert outcome() == quick

@@ -137,4 +137,11 @@ def test_too_many_elements_are_refused_while_they_are_built(element, monkeypatch
     monkeypatch.setattr(msgpack_format, "check_bounds", lambda *_: pytest.fail("all of them are built"))
     monkeypatch.setattr(msgpack_format, "with_classes", lambda *_: pytest.fail("all of them are built"))
     with pytest.raises(SerializeError, match="too many elements"):
-        FORMAT.loads(b"\xdd" + struct.pack(">I", 300) + element * 300)
+        FORMAT.loads(b"\x92" + 2 * (b"\xdd" + struct.pack(">I", 150) + element * 150))
+
+
+def test_an_array_that_is_too_long_is_refused_before_it_is_built(monkeypatch):
+    monkeypatch.setattr(msgpack_format, "MAX_ELEMENTS", 200)
+    monkeypatch.setattr(msgpack_format, "_counter", lambda: lambda _: pytest.fail("it is built"))
+    with pytest.raises(SerializeError, match="300 exceeds max_array_len"):
+        FORMAT.loads(b"\xdd" + struct.pack(">I", 300) + b"\1" * 300)

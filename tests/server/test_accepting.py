@@ -82,12 +82,12 @@ def test_without_room_for_clients_it_says_so_once_and_goes_on_after_a_pause(
     loop: ServerLoop, listening: Troubled, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(accepting, "PAUSE_SECONDS", 0.05)
-    listening.troubles = [errno.EMFILE]
+    listening.troubles = [errno.EMFILE] * 3
     acceptor = Acceptor(loop, listening, Greeter)
     with caplog.at_level(logging.ERROR):
         assert greeting(loop, connect(listening, 2)) == [b"welcome"] * 2
     assert [record.getMessage() for record in caplog.records] == [
-        f"cannot accept clients, trying again in 0.05 s: [Errno {errno.EMFILE}] trouble"
+        f"cannot accept clients, trying again every 0.05 s: [Errno {errno.EMFILE}] trouble"
     ]
     acceptor.close()
 
@@ -133,3 +133,20 @@ def test_a_client_that_comes_before_the_end_and_is_never_accepted_is_not_kept_wa
         client = RawClient(daemon)
     assert client.is_closed()
     client.sock.close()
+
+
+def test_who_has_left_without_a_word_is_not_welcomed(loop: ServerLoop, listening: Troubled) -> None:
+    welcomed: list[Greeter] = []
+
+    def new_protocol() -> Greeter:
+        welcomed.append(Greeter())
+        return welcomed[-1]
+
+    gone, said = connect(listening, 2)
+    gone.close()
+    said.sendall(b"a word")
+    said.shutdown(socket.SHUT_WR)
+    acceptor = Acceptor(loop, listening, new_protocol)
+    assert greeting(loop, [said, *connect(listening, 1)]) == [b"welcome"] * 2
+    assert len(welcomed) == 2
+    acceptor.close()

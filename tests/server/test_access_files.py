@@ -38,6 +38,7 @@ def test_keys_that_others_can_read_are_refused(tmp_path, mode):
         (f"[lab]\nkey = '{SECRET}'", "lab is not a key"),
         (f"lab: {SECRET}", "is not TOML"),
         (b"lab = '\xff'", "is not TOML"),
+        ("lab = " + "[" * 10_000, "is nested too deeply"),
     ],
 )
 def test_keys_that_are_none_are_refused(tmp_path, text, words):

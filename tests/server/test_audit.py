@@ -1,7 +1,10 @@
 """The file of the audit log: in order, complete at the end, begun afresh when it is full or was moved away."""
 
 import json
+import queue
+import resource
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -84,18 +87,56 @@ def test_a_slow_disk_holds_nobody_up_and_what_is_lost_is_counted(tmp_path, monke
     assert found[-1]["lines"] == 6
 
 
-def test_a_disk_that_fails_is_complained_of_once(tmp_path, caplog):
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    log = AuditLog(str(folder / "log"))
-    (folder / "log").unlink()
-    folder.rmdir()
-    for number in range(5):
-        log({"number": number})
+@contextmanager
+def file_size_limit(size):
+    """As good as a full disk: what is written goes up to there, and then fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("max_bytes", [0, 10**6])
+def test_a_full_disk_costs_whole_lines_and_how_many_is_written_when_there_is_room(tmp_path, caplog, max_bytes):
+    log = AuditLog(str(tmp_path / "log"), max_bytes)
+    tried = queue.SimpleQueue()
+    handle = log._file.handle
+
+    def handle_and_tell(record):
+        try:
+            return handle(record)
+        finally:
+            tried.put(record)
+
+    log._file.handle = handle_and_tell
+    with file_size_limit(1000):
+        for number in range(30):
+            log({"number": number})
+        for _ in range(30):
+            tried.get(timeout=10)
+    log({"number": 30})
     log.close()
-    assert [record.message for record in caplog.records] == [
-        "cannot write to the audit log; lines are lost until that works again"
-    ]
+    *before, lost, last = read(tmp_path / "log")
+    assert [line["number"] for line in before] == list(range(len(before)))
+    assert 0 < len(before) < 30
+    assert (lost["what"], lost["lines"]) == ("lost", 30 - len(before))
+    assert last["number"] == 30
+    error, warning = (record.getMessage() for record in caplog.records)
+    assert error.startswith("cannot write to the audit log, its lines are lost until that is over: [Errno 27]")
+    assert warning == f"the audit log can be written to again, {lost['lines']} lines were lost"
+
+
+def test_a_disk_that_stays_full_does_not_hinder_the_end(tmp_path, caplog):
+    with file_size_limit(200):
+        log = AuditLog(str(tmp_path / "log"))
+        for number in range(30):
+            log({"number": number})
+        log.close()
+    assert {line.get("number", "lost") for line in read(tmp_path / "log")} <= {0, 1, 2, "lost"}
+    assert [record.levelname for record in caplog.records if "lost until" in record.getMessage()] == ["ERROR"]
+    assert len(caplog.records) <= 2
 
 
 def test_a_file_that_cannot_be_is_an_error_at_once(tmp_path):

@@ -9,12 +9,14 @@ import select
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from serving import PATIENCE
 
+from pyronym.rpc.offences import Offence
 from pyronym.server import broadcast
 from pyronym.server.broadcast import BroadcastServer
 from pyronym.server.daemon import Daemon
@@ -184,3 +186,63 @@ def test_it_leaves_no_descriptors_behind() -> None:
             BroadcastServer(URI(FIXED), "192.0.2.1", 0)
     if Path("/proc/self/fd").exists():
         assert opened() == before
+
+
+def several(responder: BroadcastServer, asking: socket.socket, datagrams: list[bytes]) -> list[bytes]:
+    """What is answered to these datagrams."""
+    for data in datagrams:
+        asking.sendto(data, ("127.0.0.1", responder.getPort()))
+        responder.processRequest()
+    asking.setblocking(False)
+    answers = []
+    with suppress(BlockingIOError):
+        while True:
+            answers.append(asking.recv(200))
+    return answers
+
+
+def test_each_source_is_answered_so_often_and_no_more(asking: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broadcast, "ANSWERS_AT_ONCE", 5)
+    monkeypatch.setattr(broadcast, "ANSWERS_PER_SECOND", 0.0)
+    with BroadcastServer(URI(FIXED), "", 0) as responder, socket.socket(type=socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.2", 0))
+        assert several(responder, asking, [QUESTION] * 20) == [FIXED.encode()] * 5
+        assert several(responder, other, [QUESTION] * 3) == [FIXED.encode()] * 3
+        assert responder.offences.counts[Offence.DATAGRAMS] == 15
+
+
+def test_nobody_is_sent_more_packets_than_were_sent_in_his_name_and_none_is_large(asking: socket.socket) -> None:
+    """Whoever sends questions in the name of another gains little: less than twice the bytes, with the headers."""
+    headers = 28
+    with BroadcastServer(URI(FIXED), "127.0.0.1", 0) as responder:
+        answers = several(responder, asking, [QUESTION] * 10)
+    assert len(answers) == 10
+    assert all(len(answer) + headers < 2 * (len(QUESTION) + headers) for answer in answers)
+
+
+def test_what_is_not_answered_is_counted_and_logged_once(
+    asking: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    with BroadcastServer(URI(FIXED), "", 0) as responder, socket.socket(type=socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.2", 0))  # a sender is easily made up: another one is no reason for another line
+        assert several(responder, asking, [b"garbage"] * 10) == []
+        assert several(responder, other, [b"\x1b[2J"] * 10) == []
+        assert responder.offences.counts[Offence.BROKEN_DATAGRAM] == 20
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "broadcast server: ignoring a datagram from 127.0.0.1: broken datagram"
+    ]
+
+
+def test_the_thread_rests_when_datagrams_come_too_fast(asking: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broadcast, "DATAGRAMS_AT_ONCE", 3)
+    monkeypatch.setattr(broadcast, "DATAGRAMS_PER_SECOND", 0.0)
+    with BroadcastServer(URI(FIXED), "127.0.0.1", 0) as responder:
+        for _ in range(10):
+            asking.sendto(QUESTION, ("127.0.0.1", responder.getPort()))
+        thread = responder.runInThread()
+        assert [asking.recv(200) for _ in range(3)] == [FIXED.encode()] * 3
+        asking.settimeout(0.2)  # in which the seven others would be answered
+        with pytest.raises(TimeoutError):
+            asking.recv(200)
+        responder.close()
+        assert not thread.is_alive(), "it can be stopped while it rests"

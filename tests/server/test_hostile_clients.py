@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -13,12 +15,18 @@ from typing import Any
 import pytest
 from serving import PATIENCE, RawClient, connected, serving
 
-from pyronym.rpc import call
+from pyronym.errors import MessageTooLargeError, SerializeError
+from pyronym.rpc import call, session
 from pyronym.rpc.exposed import Members, expose, exposed_members
 from pyronym.rpc.hosting import Hosted, Peer
+from pyronym.rpc.offences import Offence
+from pyronym.server import transport
 from pyronym.server.daemon import READERS, Daemon
 from pyronym.settings import Settings
-from pyronym.wire.message import PYRO4, PYRO5, Flag, MessageType
+from pyronym.wire import codec
+from pyronym.wire.codec import encode
+from pyronym.wire.compression import decompress
+from pyronym.wire.message import PYRO4, PYRO5, Flag, Message, MessageType
 
 BOTH = pytest.mark.parametrize("protocol", [PYRO4, PYRO5])
 SHORT = 0.3
@@ -87,6 +95,11 @@ def hosting(target: Target, **settings: Any) -> Iterator[Daemon]:
             yield daemon
         finally:
             target.gate.set()
+
+
+def offences(daemon: Daemon) -> dict[Offence, int]:
+    """Those that there were."""
+    return {kind: count for kind, count in daemon.offences.items() if count}
 
 
 @pytest.fixture
@@ -166,10 +179,11 @@ def ends(client: RawClient) -> bool:
 def test_who_does_not_read_is_left(target: Target, object_id: str, caplog: pytest.LogCaptureFixture) -> None:
     with hosting(target, unread_timeout=SHORT) as daemon, connected(daemon, object_id) as lazy:
         lazy.send("big", 30_000_000)
-        while "did not read" not in caplog.text:
+        while not daemon.offences[Offence.UNREAD]:
             with connected(daemon, "target") as client:
                 assert client.call("big", 3) == "xxx"
         assert ends(lazy)
+    assert "answers not read in time" in caplog.text
 
 
 def test_who_reads_slowly_gets_everything(target: Target) -> None:
@@ -285,7 +299,7 @@ def test_who_offends_again_and_again_has_one_line_in_the_log(target: Target, cap
                 client.sock.sendall(b"GET / HTTP/1.1\r\nHost: pyronym.example\r\n\r\n")
                 client.receive()
                 assert client.is_closed()
-        assert daemon._clients.offences.counts == {"protocol error": 20}
+        assert offences(daemon) == {Offence.BROKEN_MESSAGE: 20}
     lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(lines) == 1
     assert "127.0.0.1" in lines[0]
@@ -342,11 +356,85 @@ def test_who_does_not_finish_messages_holds_only_so_much_memory(
         clients = [stack.enter_context(connected(daemon, "target")) for _ in range(4)]
         for client in clients:
             client.sock.sendall(client.call_message("echo", ["x" * 1_200_000])[:1_000_000])
-        while "MAX_HELD" not in caplog.text:
-            with connected(daemon) as healthy:
-                healthy.call("ping")
+        wait_until_somebody_is_dropped(daemon, caplog)
         rest = [client for client in clients if not reset(client)]
         assert 1 <= len(rest) <= 3
+
+
+@pytest.mark.parametrize("flags", [0, Flag.ONEWAY])
+def test_large_calls_that_wait_to_be_read_count_as_memory_that_is_held(
+    target: Target, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, flags: int
+) -> None:
+    gate, read = threading.Event(), call.Invocation._read
+
+    def read_when_the_gate_is_open(invocation: call.Invocation) -> None:
+        if len(invocation._request.data) > call.LARGE_PAYLOAD:
+            assert gate.wait(PATIENCE)
+        read(invocation)
+
+    monkeypatch.setattr(call.Invocation, "_read", read_when_the_gate_is_open)
+    with hosting(target, max_held=3_000_000) as daemon, ExitStack() as stack:
+        clients = [stack.enter_context(connected(daemon, "target")) for _ in range(READERS + 4)]
+        for client in clients:
+            client.send("many", [0] * 300_000, flags=flags)
+        wait_until_somebody_is_dropped(daemon, caplog)
+        held = sum(connection.held()[0] for connection in list(daemon._clients._open))
+        gate.set()
+        assert held <= 3_000_000
+        assert any(reset(client) for client in clients)
+
+
+def test_a_large_oneway_call_is_read_before_the_next_call_is_taken(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or one client could have a thousand of them waiting. It is not waited for until it is done."""
+    events: list[str] = []
+    read = call.Invocation._read
+
+    def read_and_tell(invocation: call.Invocation) -> None:
+        read(invocation)
+        events.append(invocation._steps[0][0])
+
+    monkeypatch.setattr(call.Invocation, "_read", read_and_tell)
+    with hosting(target) as daemon, connected(daemon, "target") as client:
+        big = client.call_message("hold_all", [2, "x" * (2 * call.LARGE_PAYLOAD)], flags=Flag.ONEWAY)
+        client.sock.sendall(big + client.call_message("hold_all", [2, ""]))
+        assert client.value(client.receive()) == "together"
+    assert events == ["hold_all", "hold_all"]
+    assert target.done == [2 * call.LARGE_PAYLOAD, 0]
+
+
+def test_what_was_read_of_a_refused_call_is_given_up_without_the_garbage_collector(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It seldom looks at what is old, and a payload of 16 MB can be a list of 16 MB when it is refused."""
+    calls: list[weakref.ref[call.Invocation]] = []
+    read = call.Invocation._read
+
+    def read_and_note(invocation: call.Invocation) -> None:
+        calls.append(weakref.ref(invocation))
+        read(invocation)
+
+    monkeypatch.setattr(call.Invocation, "_read", read_and_note)
+    with hosting(target) as daemon, connected(daemon, "target") as client:
+        gc.disable()
+        try:
+            with pytest.raises(SerializeError, match="elements"):
+                client.call("many", [0] * 2_100_000)
+            deadline = time.monotonic() + PATIENCE
+            while calls[0]() is not None and time.monotonic() < deadline:
+                client.call("many", 1)  # until the thread that read it has let go of it
+            assert calls[0]() is None
+        finally:
+            gc.enable()
+
+
+def wait_until_somebody_is_dropped(daemon: Daemon, caplog: pytest.LogCaptureFixture) -> None:
+    dropped = False
+    while not dropped:
+        dropped = "MAX_HELD" in caplog.text
+        with connected(daemon) as healthy:  # once more after that: it is said first
+            healthy.call("ping")
 
 
 def reset(client: RawClient) -> bool:
@@ -358,3 +446,119 @@ def reset(client: RawClient) -> bool:
         return False
     except ConnectionResetError:
         return True
+
+
+@BOTH
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])
+def test_a_handshake_may_have_a_size_and_no_more(target: Target, protocol: int, compressed: bool) -> None:
+    with hosting(target, max_handshake_size=1000) as daemon, RawClient(daemon, protocol=protocol) as large:
+        data = large.serializer.dumps({"handshake": "x" * 2000, "object": "target"})
+        message = Message(protocol, MessageType.CONNECT, 1, Flag.METADATA, 0, data)
+        large.sock.sendall(encode(message, limit=10_000, compress=compressed))
+        refusal = large.receive()
+        assert refusal.type is MessageType.CONNECT_FAIL
+        assert b"MAX_HANDSHAKE_SIZE" in refusal.data
+        assert large.is_closed()
+        assert offences(daemon) == {Offence.LARGE_MESSAGE: 1}
+        with connected(daemon, "target", protocol=protocol) as client:
+            assert client.call("big", 5000) == "x" * 5000
+            client.send("hold_all", 1, "x" * 5000)
+            assert client.value(client.receive()) == "together", "the limit was for the handshake"
+
+
+@BOTH
+def test_what_compressed_calls_stand_for_is_made_by_a_worker(
+    target: Target, protocol: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def noted(*args: Any) -> bytes:
+        threads.append(threading.current_thread().name)
+        return decompress(*args)
+
+    monkeypatch.setattr(codec, "decompress", noted)
+    with hosting(target) as daemon, connected(daemon, "target", protocol=protocol) as client:
+        for size in (call.LARGE_PAYLOAD // 2, 2 * call.LARGE_PAYLOAD):
+            data = client.serializer.dumps_call("target", "hold_all", [1, "x" * size], {})
+            message = Message(protocol, MessageType.INVOKE, 1, 0, 0, data)
+            client.sock.sendall(encode(message, limit=10**6, compress=True))
+            assert client.value(client.receive()) == "together"
+    assert threads == ["request loop", "pyronym worker"]
+
+
+@BOTH
+def test_calls_that_unfold_to_too_much_are_refused_and_counted(target: Target, protocol: int) -> None:
+    with hosting(target, max_message_size=200_000) as daemon, connected(daemon, "target", protocol=protocol) as client:
+        message = Message(protocol, MessageType.INVOKE, 1, 0, 5, bytes(1_000_000))
+        client.sock.sendall(encode(message, limit=10**7, compress=True))
+        answer = client.receive()
+        assert answer.sequence == 5
+        with pytest.raises(MessageTooLargeError, match="max message size exceeded"):
+            client.value(answer)
+        assert client.is_closed()
+        assert offences(daemon) == {Offence.LARGE_MESSAGE: 1}
+
+
+@pytest.mark.parametrize("data", [bytes(10**6), b"[" * 10**6], ids=["bomb", "broken"])
+def test_refused_calls_are_forgotten_without_the_garbage_collector(target: Target, data: bytes) -> None:
+    calls: list[weakref.ref[call.Call]] = []
+
+    class Noted(call.Invocation):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            calls.append(weakref.ref(self))
+
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.MonkeyPatch.context() as patch, hosting(target, max_message_size=100_000_000) as daemon:
+            patch.setattr(session, "Invocation", Noted)
+            with connected(daemon, "target") as client:
+                message = Message(PYRO5, MessageType.INVOKE, 1, 0, 0, data)
+                client.sock.sendall(encode(message, limit=10**7, compress=True))
+                assert client.receive().flags & Flag.EXCEPTION
+                assert len(calls) == 1
+                with connected(daemon, "target") as other:
+                    assert other.call("big", 1) == "x", "the loop and the reader have let go of the first one"
+        assert calls[0]() is None
+    finally:
+        gc.enable()
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("data", "offence"),
+    [
+        (b"(1, 2", Offence.BROKEN_PAYLOAD),
+        (b"[" * 5000, Offence.BROKEN_PAYLOAD),
+        (b"('inline','big',('\\\x1b',),{})", Offence.BROKEN_PAYLOAD),
+    ],
+    ids=["broken", "deep", "escape"],
+)
+def test_broken_payloads_are_counted_and_logged_without_harm(
+    target: Target, protocol: int, data: bytes, offence: Offence, caplog: pytest.LogCaptureFixture
+) -> None:
+    with hosting(target) as daemon, connected(daemon, "inline", protocol=protocol) as client:
+        for _ in range(3):
+            client.sock.sendall(client.message(MessageType.INVOKE, data))
+            with pytest.raises(SerializeError):
+                client.value(client.receive())
+        assert client.call("big", 3) == "xxx"
+        assert offences(daemon) == {offence: 3}
+    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(lines) == 1
+    assert lines[0].startswith("client 127.0.0.1: broken payload: ")
+    assert lines[0].isprintable()
+
+
+def test_a_message_that_does_not_end_is_found_out_before_the_next_sweep(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "SWEEP_SECONDS", 1000.0)
+    with hosting(target, max_held=3_000_000) as daemon, ExitStack() as stack:
+        for _ in range(6):
+            client = stack.enter_context(connected(daemon, "target"))
+            client.sock.sendall(client.call_message("echo", ["x" * 1_200_000])[:1_000_000])
+        while not daemon.offences[Offence.HELD]:
+            with connected(daemon) as healthy:
+                healthy.call("ping")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyronym.rpc.offences import Offence
 from pyronym.server.limits import RESERVED_DESCRIPTORS, Admission, Offences, Patience, Phase, RateLimit, admission
 from pyronym.settings import Settings
 
@@ -58,19 +59,21 @@ def test_without_a_limit_of_their_own_connections_are_limited_by_descriptors():
 
 def test_an_offender_has_one_line_a_minute_and_everything_is_counted():
     offences = Offences()
-    assert offences.note("garbage", "1.2.3.4", 0)
-    assert not offences.note("garbage", "1.2.3.4", 59.9)
-    assert offences.note("garbage", "5.6.7.8", 59.9)
-    assert offences.note("silence", "1.2.3.4", 59.9)
-    assert offences.note("garbage", "1.2.3.4", 60)
-    assert not offences.note("garbage", "1.2.3.4", 61)
-    assert offences.counts == {"garbage": 5, "silence": 1}
+    assert set(offences.counts) == set(Offence)
+    assert not any(offences.counts.values())
+    assert offences.note(Offence.IDLE, "1.2.3.4", 0)
+    assert not offences.note(Offence.IDLE, "1.2.3.4", 59.9)
+    assert offences.note(Offence.IDLE, "5.6.7.8", 59.9)
+    assert not offences.note(Offence.HELD, "1.2.3.4", 59.9)
+    assert offences.note(Offence.IDLE, "1.2.3.4", 60)
+    assert not offences.note(Offence.IDLE, "1.2.3.4", 61)
+    assert {kind: count for kind, count in offences.counts.items() if count} == {Offence.IDLE: 5, Offence.HELD: 1}
 
 
 def test_offenders_beyond_number_are_not_all_remembered():
     offences = Offences()
     for number in range(10_000):
-        assert offences.note("garbage", str(number), 0)
+        assert offences.note(Offence.IDLE, str(number), 0)
     assert len(offences._told) < 5000
 
 
@@ -89,3 +92,12 @@ def test_a_rate_limit_does_not_remember_sources_beyond_number():
     for number in range(10_000):
         assert limit.allows(str(number), 0)
     assert len(limit._tokens) < 5000
+
+
+def test_a_source_that_goes_on_is_not_forgotten_over_many_others():
+    limit = RateLimit(1.0, 1)
+    assert limit.allows("victim", 0)
+    for number in range(10_000):
+        limit.allows(str(number), 0)
+        if not number % 1000:
+            assert not limit.allows("victim", 0)

@@ -124,6 +124,37 @@ def test_what_another_thread_posts_makes_it_readable_and_the_next_turn_does_it(l
     assert not is_readable(loop.fileno())
 
 
+def test_what_is_asked_for_at_the_end_of_a_turn_is_done_once_when_all_has_been_read(loop: ServerLoop) -> None:
+    done: list[str] = []
+    pairs = [socket.socketpair() for _ in range(3)]
+
+    def end() -> None:
+        done.append("end")
+
+    def read(left: socket.socket) -> None:
+        done.append(left.recv(1).decode())
+        loop.at_end_of_turn(end)
+
+    for left, right in pairs:
+        loop.add_reader(left, read, left)
+        right.send(b"a")
+    loop.turn()
+    assert done == ["a", "a", "a", "end"]
+    pairs[0][1].send(b"b")
+    loop.turn()
+    assert done[4:] == ["b", "end"]
+    for left, right in pairs:
+        loop.remove_reader(left)
+        left.close()
+        right.close()
+
+
+def test_the_end_of_a_turn_is_now_for_those_who_are_not_on_the_loop(loop: ServerLoop) -> None:
+    done: list[int] = []
+    loop.at_end_of_turn(lambda: done.append(1))
+    assert done == [1]
+
+
 def test_a_turn_goes_on_until_nothing_is_ready(loop: ServerLoop, pair: tuple[socket.socket, socket.socket]) -> None:
     left, right = pair
     received: list[bytes] = []

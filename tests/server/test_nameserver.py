@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from serving import connected
 
 from pyronym import URI, Proxy, locateNS, startNS
 from pyronym.client.locate import locate
@@ -11,7 +12,9 @@ from pyronym.naming import NameServerDaemon
 from pyronym.server.nameserver import serve
 from pyronym.service.requests import MANY_NAMES
 from pyronym.settings import Settings
+from pyronym.storage.sqlite import SqliteStore
 from pyronym.uri import NAMESERVER_NAME
+from pyronym.wire.message import PYRO4
 
 WAIT = 10.0
 
@@ -150,6 +153,35 @@ def test_behind_a_nat_it_gives_the_outer_address(running):
     assert str(uri) == "PYRO:Pyro.NameServer@outer.example:777"
     with Proxy(daemon.uriFor(NAMESERVER_NAME, nat=False)) as nameserver:
         assert nameserver.lookup(NAMESERVER_NAME) == uri
+
+
+def test_registrations_that_the_loop_reads_together_are_committed_together(running, tmp_path, monkeypatch):
+    commits = []
+    commit = SqliteStore.commit
+
+    def watched(self, changes):
+        commits.append([change.name for change in changes])
+        commit(self, changes)
+
+    monkeypatch.setattr(SqliteStore, "commit", watched)
+    _, daemon, _ = running("127.0.0.1", 0, storage=f"sql:{tmp_path}/names")
+    clients = [connected(daemon, NAMESERVER_NAME, protocol=PYRO4) for _ in range(5)]
+    commits.clear()
+    held, may_go_on = threading.Event(), threading.Event()
+
+    def hold():
+        held.set()
+        may_go_on.wait(WAIT)
+
+    daemon._loop.post(hold)
+    assert held.wait(WAIT)
+    for number, client in enumerate(clients):
+        client.send("register", f"n{number}", "PYRO:o@h:1")
+    may_go_on.set()
+    for client in clients:
+        with client:
+            assert client.value(client.receive()) is None
+    assert list(map(sorted, commits)) == [["n0", "n1", "n2", "n3", "n4"]]
 
 
 @pytest.mark.parametrize("kind", ["sql", "dbm"])

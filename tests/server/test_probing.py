@@ -14,8 +14,10 @@ from processes import StockDaemons
 from pyronym.directory.record import Change, Record
 from pyronym.rpc.exposed import expose
 from pyronym.rpc.hosting import Address, Peer
+from pyronym.rpc.offences import Offence
 from pyronym.server import probing
 from pyronym.server.daemon import Daemon
+from pyronym.server.limits import Offences
 from pyronym.server.nameserver import NameServerDaemon
 from pyronym.server.probing import PROBES_AT_ONCE, SLICE, Probing
 from pyronym.server.workers import Workers
@@ -40,7 +42,8 @@ class Rounds:
         self._readers = Workers(1)
         self.runner = asyncio.Runner()
         how: dict[str, Any] = {"all_from_here": all_from_here, "clock": lambda: self.now}
-        self.probing = Probing(self.service, SETTINGS, self._readers, self._remove, **how)
+        self.offences = Offences()
+        self.probing = Probing(self.service, SETTINGS, self._readers, self.offences, self._remove, **how)
 
     def _remove(self, suspects: Any) -> None:
         self.removed += [suspect.record.name for suspect in suspects]
@@ -202,6 +205,7 @@ def test_near_uris_are_probed_only_when_a_client_here_registers_them(
         made.now = 60.0
         note([Change("a", made.service.get("a"))], None)
         assert len(caplog.records) == 2 * len(told)
+        assert made.offences.counts[Offence.LOOPBACK_URI] == 3 * len(told)
 
 
 def test_where_nobody_else_can_connect_nobody_is_watched() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from beyond_stock import BEYOND_STOCK
 from captures.load import Exchange, Failure, Raised, Reference, Uri, load
 from pyronym.errors import NamingError, PyroError
 from pyronym.rpc.call import IN_WORKER
@@ -29,9 +30,6 @@ DIFFERENT_ON_PURPOSE = {
     "wrong version": "the answer comes in the one protocol that can be guessed; tests/wire has the details",
     "list": "the name server's own address is that of the recorded run",
 }
-
-ADDED = {"liveness"}
-"""Methods that the stock servers do not have."""
 
 STOCK_FAILS = {
     (scenario, "marshal")
@@ -207,7 +205,7 @@ def assert_alike(ours, stock):
     elif isinstance(stock, dict) and "methods" in stock:
         for key in ("methods", "oneway", "attrs"):
             assert type(ours[key]) is type(stock[key])
-            assert set(stock[key]) - {"annotated"} == set(ours[key]) - ADDED
+            assert set(stock[key]) - {"annotated"} == set(ours[key]) - BEYOND_STOCK
     elif isinstance(stock, dict) and isinstance(ours, dict) and ours.keys() == stock.keys():
         for key in stock:
             assert_alike(ours[key], stock[key])

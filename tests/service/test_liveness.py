@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyronym.directory.record import Record
+from pyronym.directory.record import Lease, Record
 from pyronym.service.liveness import (
     ALIVE,
     NOT_PROBED,
@@ -43,6 +43,12 @@ def test_the_object_and_its_daemon_are_what_is_probed() -> None:
 )
 def test_what_leads_to_no_daemon_is_not_probed(record: Record) -> None:
     assert Liveness(20, all_from_here=True).target(record) is None
+
+
+def test_a_record_with_a_lease_is_left_to_its_lease() -> None:
+    liveness = Liveness(20, all_from_here=False)
+    assert liveness.target(FAR._replace(lease=Lease("a", 10.0))) is None
+    assert liveness.target(FAR._replace(lease=Lease("a", None, ephemeral=True))) is None
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,7 @@ def test_a_callback_that_comes_late_is_called_at_once(service, storage):
 
 def test_waiting_for_an_outcome_can_be_given_up(service):
     outcome = service.register("a", uri(1), NO_TAGS)
-    with pytest.raises(TimeoutError, match=r"not durable after 0\.001 seconds"):
+    with pytest.raises(TimeoutError, match=r"not there after 0\.001 seconds"):
         outcome.result(0.001)
 
 
@@ -279,7 +279,7 @@ def test_a_callback_that_fails_does_not_keep_others_from_being_called(service, s
     outcome.add_done_callback(lambda _: called.set())
     storage.open_for(1)
     assert called.wait(WAIT)
-    assert "a callback of a commit failed" in caplog.text
+    assert "a callback of a result failed" in caplog.text
 
 
 def test_many_threads_that_wait_are_all_told(service, storage):

@@ -1,5 +1,6 @@
 """The straight road and the general road give the same answers: to real requests, odd ones, and hostile bytes."""
 
+import hmac
 from functools import partial
 
 import pytest
@@ -182,6 +183,15 @@ def test_a_correlation_id_comes_back(protocol, serializer):
     assert without[0].correlation == ID
 
 
+def test_the_straight_road_compares_signatures_in_constant_time(monkeypatch):
+    session = connected(PYRO4, Settings(), KEY)
+    compared = []
+    compare = hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", lambda *two: compared.append(two) or compare(*two))
+    assert session.receive_data(request(PYRO4, "serpent", "lookup", "lab.camera", key=KEY))
+    assert len(compared) == 1
+
+
 @pytest.mark.parametrize("serializer", ["serpent", "json", "msgpack", "marshal"])
 def test_signed_requests_are_answered_alike_and_signed(serializer):
     data = request(PYRO4, serializer, "lookup", "lab.camera", key=KEY)
@@ -301,7 +311,7 @@ def test_a_registration_that_fails_on_its_way_to_the_disk_is_answered_alike(tmp_
     found = []
     for number, settings in enumerate([Settings(), Settings(straight_road=False)]):
         session = connected(protocol, settings, storage=SqlStorage(str(tmp_path / f"{number}.sqlite")))
-        session._host.nameserver.service._committer._storage._db.close()
+        session._host.nameserver.service._pipeline._committer._storage._db.close()
         found += answers(session, request(protocol, "serpent", "register", "new", "PYRO:obj@host:1"), protocol)[0]
     assert found[0].flags & Flag.EXCEPTION
     assert found[0]._replace(data=found[0].data.replace("0.sqlite", "1.sqlite")) == found[1]

@@ -1,19 +1,9 @@
 """Fixtures for the tests of storages."""
 
 import os
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-
-
-@pytest.fixture
-def open_folder():
-    """A folder that every user can reach: ``tmp_path`` belongs to the user who runs the tests."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        yield Path(folder)
 
 
 @contextmanager

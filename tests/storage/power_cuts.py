@@ -30,6 +30,9 @@ class Figures:
     on_its_way: int = 0
     """How many cuts left a commit that had not been acknowledged."""
 
+    def __str__(self) -> str:
+        return f"{self.cuts} cuts, {self.acknowledged:,} acknowledged, lost: 0; {self.on_its_way} left one more commit"
+
 
 def cut_the_power(kind: str, file: Path, cuts: int, chance: random.Random) -> Figures:
     """AssertionError, which tells the seed and the cut, when a state is not that after all acknowledged commits, or one

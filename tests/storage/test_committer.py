@@ -106,6 +106,57 @@ def test_what_arrives_during_a_commit_goes_into_the_next_one_together(committer,
     assert owner.told == [(["a"], None), (["b", "c", "d"], None)]
 
 
+class Turn:
+    """What an event loop has been asked to do at the end of its turn."""
+
+    def __init__(self):
+        self.functions = []
+
+    def ask(self, function):
+        if function not in self.functions:
+            self.functions.append(function)
+
+    def end(self):
+        while self.functions:
+            self.functions.pop()()
+
+
+def test_what_is_submitted_in_one_turn_of_a_loop_is_committed_together(committer, storage, owner):
+    turn = Turn()
+    committer.gather = turn.ask
+    storage.let(1000)
+    for names in ("abc", "d", "ef"):
+        for name in names:
+            committer.submit(Item(name))
+        assert len(turn.functions) == 1
+        turn.end()
+        owner.wait()
+    assert storage.commits == [["a", "b", "c"], ["d"], ["e", "f"]]
+
+
+def test_others_do_not_wait_for_a_loop_that_has_not_ended_its_turn(committer, storage, owner):
+    turn = Turn()
+    committer.gather = turn.ask
+    storage.let(1000)
+    committer.submit(Item("a"))
+    committer.gather = lambda function: function()  # as from another thread
+    committer.submit(Item("b"))
+    owner.wait()
+    assert storage.commits == [["a", "b"]]
+    turn.end()
+    committer.submit(Item("c"))
+    owner.wait()
+    assert storage.commits == [["a", "b"], ["c"]]
+
+
+def test_closing_finishes_what_waits_for_the_end_of_a_turn_that_never_comes(committer, storage, owner):
+    committer.gather = Turn().ask
+    storage.let(1000)
+    committer.submit(Item("a"))
+    committer.close()
+    assert owner.told == [(["a"], None)]
+
+
 def test_nothing_is_told_before_it_is_durable(committer, storage, owner):
     committer.submit(Item("a"))
     storage.wait_until_begun()

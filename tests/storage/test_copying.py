@@ -3,7 +3,7 @@
 import shutil
 from contextlib import closing
 
-from generated import put, stored
+from generated import finish_writing, put, stored
 
 from pyronym.storage import dbm, upkeep
 
@@ -17,6 +17,7 @@ def test_a_dbm_that_is_written_afresh_while_it_is_copied_is_copied_again(tmp_pat
         def write_a_lot():
             for round_ in range(20):
                 store.commit([put(f"n{i}", f"PYRO:{round_}.{'x' * (i % 9)}@h:1", ["tag"]) for i in range(10)])
+            finish_writing(store)
 
         def disturbed(source, target):
             copyfile(source, target)

@@ -3,18 +3,21 @@ import dbm.dumb
 import errno
 import os
 import shutil
+import threading
 from contextlib import closing
 from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
-from generated import apply_to, delete, put, stored
+from generated import apply_to, delete, finish_writing, put, stored
 
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
 from pyronym.storage import dbm as dbm_module
 from pyronym.storage.base import ChangeRefusedError
 from pyronym.storage.dbm import DbmStore
+from pyronym.storage.dbm_files import DbmFiles
+from pyronym.storage.journal import encode_line
 
 
 @pytest.fixture
@@ -134,18 +137,93 @@ def test_the_dbm_is_written_afresh_when_the_journal_has_grown(path, monkeypatch)
     with closing(DbmStore(path)) as store:
         for i in range(11):
             store.commit([put(f"n{i}")])
+            finish_writing(store)
             assert not os.path.exists(path + ".dat")
             assert not os.path.exists(path)
             if i == 9:
                 break
         store.commit([put("last")])
+        finish_writing(store)
         assert len(names_in_dbm(path)) == 11
         assert os.path.getsize(path + ".journal") == 0
         for _ in range(11):
             store.commit([put("a")])
+            finish_writing(store)
         assert "a" not in names_in_dbm(path)  # more names, longer journal: the work for each change stays the same
         store.commit([put("a")])
+        finish_writing(store)
         assert "a" in names_in_dbm(path)
+        assert os.path.getsize(path + ".journal") == 0
+    assert files(path) == set()
+
+
+def writing_that_waits(monkeypatch):
+    """Two events: that the writing of a dbm has begun, and that it may go on."""
+    begun, may_go_on = threading.Event(), threading.Event()
+    write = DbmFiles.write
+
+    def write_later(self, records):
+        begun.set()
+        assert may_go_on.wait(20)
+        write(self, records)
+
+    monkeypatch.setattr(DbmFiles, "write", write_later)
+    return begun, may_go_on
+
+
+def test_changes_go_on_while_the_dbm_is_written_afresh(path, monkeypatch):
+    monkeypatch.setattr(dbm_module, "_MIN_JOURNAL", 3)
+    begun, may_go_on = writing_that_waits(monkeypatch)
+    with closing(DbmStore(path)) as store:
+        store.commit([put("a"), put("b", tags=["x"]), put("c"), put("d")])
+        assert begun.wait(20)
+        meanwhile = [delete("a"), put("b", "PYRO:other@h:1"), put("e", tags=["y"]), put("f")]
+        for change in meanwhile:
+            store.commit([change])
+        expected = {name: put(name).record for name in "cd"} | {change.name: change.record for change in meanwhile[1:]}
+        assert stored(store) == expected
+        may_go_on.set()
+        finish_writing(store)
+        assert names_in_dbm(path) == dict.fromkeys("abcd", "PYRO:o@h:1")  # as it was at one moment
+        with open(path + ".journal", "rb") as file:
+            assert file.read() == b"".join(encode_line([change]) for change in meanwhile)
+        with open(path + ".tags", "rb") as file:
+            assert file.read() == encode_line([put("b", tags=["x"])])
+        assert stored(store) == expected
+    with closing(DbmStore(path)) as store:
+        assert stored(store) == expected
+
+
+def test_closing_does_not_wait_until_the_dbm_was_written_beside(path, monkeypatch):
+    monkeypatch.setattr(dbm_module, "_MIN_JOURNAL", 3)
+    monkeypatch.setattr(dbm_module, "_WORK_SECONDS", -1)
+    monkeypatch.setattr(dbm_module, "_PAUSE_SECONDS", 1000)
+    store = DbmStore(path)
+    store.commit([put(name) for name in "abcd"])
+    writer = store._writer
+    store.close()
+    assert not writer.is_alive()
+    assert names_in_dbm(path) == dict.fromkeys("abcd", "PYRO:o@h:1")
+    assert files(path) == set()
+
+
+def test_a_file_that_was_replaced_while_the_dbm_was_written_is_left_alone(path, monkeypatch, caplog):
+    commit(path, put("a"))
+    monkeypatch.setattr(dbm_module, "_MIN_JOURNAL", 3)
+    begun, may_go_on = writing_that_waits(monkeypatch)
+    store = DbmStore(path)
+    store.commit([put(name) for name in "bcde"])
+    assert begun.wait(20)
+    shutil.copytree(os.path.dirname(path), path + ".old")
+    for ending in os.listdir(path + ".old"):
+        if ending.startswith("names.d") or ending in ("names", "names.db"):
+            os.replace(os.path.join(path + ".old", ending), os.path.join(os.path.dirname(path), ending))
+    may_go_on.set()
+    finish_writing(store)
+    assert names_in_dbm(path) == {"a": "PYRO:o@h:1"}
+    assert "another file was put in its place while it was in use" in caplog.text
+    with pytest.raises(StorageError, match="another file was put in its place"):
+        store.close()
 
 
 def test_a_commit_is_good_even_if_the_dbm_cannot_be_written_afresh(path, monkeypatch, caplog):
@@ -159,12 +237,13 @@ def test_a_commit_is_good_even_if_the_dbm_cannot_be_written_afresh(path, monkeyp
     with closing(DbmStore(path)) as store:
         with monkeypatch.context() as patch:
             patch.setattr(dbm_module.os, "mkdir", full_disk)
-            for i in range(8):
+            for i in range(9):
                 store.commit([put(f"n{i}")])
+                finish_writing(store)
             assert len(tried) == 2  # not with every commit
             assert "its journal grows on" in caplog.text
-        assert store.count() == 8
-    assert len(names_in_dbm(path)) == 8
+        assert store.count() == 9
+    assert len(names_in_dbm(path)) == 9
 
 
 def no_quota(*arguments):
@@ -201,8 +280,9 @@ class Snapshots:
 
     STEPS = ("open", "rename", "replace", "mkdir", "rmdir", "unlink", "fsync", "chmod", "remove")
 
-    def __init__(self, folder, copies, monkeypatch):
+    def __init__(self, folder, copies, monkeypatch, before_step=lambda: None):
         self.folder = folder
+        self.before_step = before_step
         self.copies = copies
         self.taken = []
         self.monkeypatch = monkeypatch
@@ -227,21 +307,27 @@ class Snapshots:
 
     def take(self, step):
         self.copying = True
+        self.before_step()
         copy = os.path.join(self.copies, f"{len(self.taken):03}-{step}")
         shutil.copytree(self.folder, copy)
         self.taken.append(copy)
         self.copying = False
 
 
-@pytest.mark.parametrize("kind", [*KINDS, None])
-def test_a_kill_at_any_step_of_writing_afresh_loses_nothing(tmp_path, monkeypatch, kind):
+def a_dbm_with_names(tmp_path, kind=None):
+    """Its folder, its path, and a model of what is in it: BEFORE."""
     folder = tmp_path / "folder"
     folder.mkdir()
     path = str(folder / "names")
     if kind is not None:
         import_module(kind).open(path, "n").close()
     commit(path, *(put(name, *value) for name, value in BEFORE.items()))
-    model = {name: put(name, *value).record for name, value in BEFORE.items()}
+    return folder, path, {name: put(name, *value).record for name, value in BEFORE.items()}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, None])
+def test_a_kill_at_any_step_of_writing_afresh_loses_nothing(tmp_path, monkeypatch, kind):
+    folder, path, model = a_dbm_with_names(tmp_path, kind)
     apply_to(model, CHANGES)
 
     store = DbmStore(path)
@@ -259,12 +345,42 @@ def test_a_kill_at_any_step_of_writing_afresh_loses_nothing(tmp_path, monkeypatc
         assert files(found) == {".tags"}
 
 
+@pytest.mark.parametrize("kind", [*KINDS, None])
+def test_a_kill_at_any_step_of_writing_afresh_beside_changes_loses_none_of_them(tmp_path, monkeypatch, kind):
+    folder, path, model = a_dbm_with_names(tmp_path, kind)
+    acknowledged = []  # at each step
+    store = DbmStore(path)
+
+    def make_a_change():
+        if not store._lock.locked():
+            changes = [put(f"during{len(acknowledged)}"), put("stays", f"PYRO:{len(acknowledged)}@h:1", ["z"])]
+            store.commit(changes)
+            apply_to(model, changes)
+        acknowledged.append(dict(model))
+
+    with Snapshots(folder, tmp_path, monkeypatch, make_a_change) as snapshots:
+        snapshots.copying = True  # not yet
+        store._journal_limit = 0
+        store.commit(CHANGES)
+        apply_to(model, CHANGES)
+        store._journal_limit = 0
+        stored(store)
+        snapshots.copying = False
+        finish_writing(store)
+    store.close()
+
+    assert len(snapshots.taken) > 15
+    assert len(acknowledged[-1]) > 10
+    for copy, expected in zip(snapshots.taken, acknowledged, strict=True):
+        with closing(DbmStore(os.path.join(copy, "names"))) as recovered:
+            assert stored(recovered) == expected, copy
+            recovered.commit([put("later")])
+        assert names_in_dbm(os.path.join(copy, "names")).keys() == {*expected, "later"}
+        assert files(os.path.join(copy, "names")) == {".tags"}
+
+
 def test_a_kill_at_any_step_of_a_recovery_loses_nothing(tmp_path, monkeypatch):
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    path = str(folder / "names")
-    commit(path, *(put(name, *value) for name, value in BEFORE.items()))
-    model = {name: put(name, *value).record for name, value in BEFORE.items()}
+    folder, path, model = a_dbm_with_names(tmp_path)
     apply_to(model, CHANGES)
     store = DbmStore(path)
     store.commit(CHANGES)
@@ -303,6 +419,7 @@ def test_a_move_that_fails_half_way_is_completed_before_anything_is_read(path, m
             patch.setattr(os, "replace", replace_once)
             store._journal_limit = 0
             store.commit(CHANGES)
+            finish_writing(store)
         assert moved
         assert stored(store) == model
 
@@ -408,6 +525,9 @@ class Forgetful:
     def __init__(self, db):
         self.db = db
         self.keys, self.close = db.keys, db.close
+
+    def __len__(self):
+        return len(self.db)
 
     def __getitem__(self, key):
         return self.db[key]

@@ -16,6 +16,7 @@ from generated import put, stored
 from killing import STORES
 
 import pyronym
+from processes import PYRONYM, run
 from pyronym.errors import NamingError
 
 URI = "PYRO:o@h:1"
@@ -68,7 +69,7 @@ def names_in(kind, file):
 
 FULL = "the disk is full; make room on it"
 FAILED = "the disk failed; check the disk"
-LIMITED = "; check the disk, quotas, limits of file size"
+LIMITED = "; check the disk, whether it is mounted read-only, quotas, limits of file size"
 
 
 @pytest.mark.parametrize(
@@ -142,16 +143,78 @@ def test_a_limit_of_file_size(kind, folder, serve):
         with pytest.raises(NamingError, match=r"file size"):
             fill(nameserver, registered)
         assert nameserver.count() == len(registered) + 1
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        nameserver.register("after", URI)
     server.process.kill()
-    assert names_in(kind, folder / "names") == registered
+    assert names_in(kind, folder / "names") == {*registered, "after"}
+
+
+@contextmanager
+def mounted(folder, *what):
+    """A file system of its own in `folder`. Skips the test where that is not possible."""
+    if os.geteuid() != 0 or subprocess.run(["mount", *what, str(folder)], capture_output=True, check=False).returncode:
+        pytest.skip("no permission to mount a small file system")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def remount(folder, option):
+    subprocess.run(["mount", "-o", f"remount,{option}", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_file_system_that_is_mounted_read_only_is_refused_at_the_start(kind, with_names, folder, serve):
+    with mounted(folder, "-t", "tmpfs", "tmpfs"):
+        file = with_names(kind)
+        remount(folder, "ro")
+        done = run([PYRONYM, "serve", "-n", "127.0.0.1", "-p", "0", "-s", f"{kind}:{file}"])
+        assert (done.status, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert f"cannot open {file}: " in done.stderr
+        assert "read-only" in done.stderr
+        remount(folder, "rw")
+        server = serve(storage=f"{kind}:{file}")
+        with client_of(server) as nameserver:
+            assert str(nameserver.lookup("before")) == URI
+            nameserver.register("after", URI)
+        assert server.process.terminate() == 0
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_file_system_that_the_kernel_makes_read_only(kind, folder, tmp_path, serve):
+    """What it does after errors of the disk. (It does not let anybody else do it while a file is open for writing.)"""
+    image = tmp_path / "image"
+    with open(image, "wb") as file:
+        file.truncate(16 << 20)
+    if shutil.which("mkfs.ext4") is None:
+        pytest.skip("no mkfs.ext4 to make a file system with")
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    storage = f"{kind}:{folder}/names"
+    with mounted(folder, "-o", "loop", str(image)):
+        server = serve(storage=storage)
+        with client_of(server) as nameserver:
+            nameserver.register("before", URI)
+            remount(folder, "abort")
+            for _ in range(2):
+                with pytest.raises(NamingError, match=r"^cannot write to .*read-only"):
+                    nameserver.register("during", URI)
+            assert str(nameserver.lookup("before")) == URI
+            assert nameserver.list(prefix="dur") == {}
+        assert server.process.output.count("no change can be stored until this is over, lookups go on") == 1
+        assert server.process.terminate() == 1  # it could not put its files in order
+        assert "Traceback" not in server.process.output
+    with mounted(folder, "-o", "loop", str(image)):  # such a file system has to be mounted anew
+        server = serve(storage=storage)
+        with client_of(server) as nameserver:
+            assert str(nameserver.lookup("before")) == URI
+            nameserver.register("after", URI)
+        assert server.process.terminate() == 0
 
 
 @pytest.mark.parametrize("kind", STORES)
 def test_a_disk_that_is_really_full(kind, folder, serve):
-    mounting = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mounting, capture_output=True, check=False).returncode:
-        pytest.skip("no permission to mount a small file system")
-    try:
+    with mounted(folder, "-t", "tmpfs", "-o", "size=2m", "tmpfs"):
         server = serve(storage=f"{kind}:{folder}/names")
         with client_of(server) as nameserver:
             nameserver.register("before", URI)
@@ -166,8 +229,6 @@ def test_a_disk_that_is_really_full(kind, folder, serve):
             nameserver.register("after", URI)
         server.process.kill()
         assert {"before", "after"} <= names_in(kind, folder / "names")
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 # Files that are taken away or replaced while they are in use

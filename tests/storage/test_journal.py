@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pyronym.errors import StorageError
 from pyronym.storage import journal as journal_module
-from pyronym.storage.journal import Journal, decode_line, encode_line
+from pyronym.storage.journal import Journal, Tail, decode_line, encode_line
 
 
 @pytest.fixture
@@ -62,12 +62,12 @@ def test_changes_are_there_when_the_file_is_opened_again(path):
 def test_a_journal_without_changes_is_removed_on_closing(path):
     journal = Journal(path, timeout=0)
     journal.append([put("a")])
-    journal.clear()
+    journal.drop(Tail(journal))
     assert journal.size == 0
     assert journal.read() == []
     journal.close()
     journal.close()
-    assert not os.path.exists(path)
+    assert os.listdir(os.path.dirname(path)) == []
 
 
 def test_a_last_line_that_is_torn_anywhere_is_ignored_and_written_over(path, caplog):
@@ -240,19 +240,72 @@ def test_an_ignored_line_is_told_in_the_log(path, caplog):
     assert "ignored a line at its end" in caplog.text
 
 
-def test_what_follows_a_clearing_that_could_not_be_synchronised_is_not_lost(tmp_path, monkeypatch):
-    path = str(tmp_path / "names.journal")
-    journal = Journal(path, timeout=0)
-    journal.append([put("a")])
+def test_a_journal_goes_on_in_a_tail_of_what_came_after_some_moment(path, monkeypatch):
+    monkeypatch.setattr(journal_module, "_COPIED_AT_ONCE", 7)
+    with closing(Journal(path, timeout=0)) as journal:
+        journal.append([put("a"), put("b")])
+        tail = Tail(journal)
+        journal.append([put("c")])
+        tail.catch_up()
+        journal.append([put("d"), delete("a")])
+        journal.drop(tail)
+        journal.append([put("e")])
+        tail.close()
+        expected = [put("c"), put("d"), delete("a"), put("e")]
+        assert journal.read() == expected
+        assert journal.size == 4
+        with pytest.raises(BlockingIOError):  # it is still locked
+            Journal(path, timeout=0)
+    with closing(Journal(path, timeout=0)) as journal:
+        assert journal.read() == expected
+        assert journal.size == 4
+    assert os.listdir(os.path.dirname(path)) == ["names.journal"]
 
-    def fail(descriptor):
-        raise OSError("the disk failed")
 
-    with monkeypatch.context() as patch:
-        patch.setattr("os.fsync", fail)
-        with pytest.raises(OSError, match="the disk failed"):
-            journal.clear()
-    journal.append([put("b")])
-    journal.close()
-    with closing(Journal(path, timeout=0)) as again:
-        assert again.read() == [put("b")]
+def test_a_tail_begins_anew_where_a_crash_left_one(path):
+    with open(path + ".next", "wb") as file:
+        file.write(encode_line([put("long ago")]))
+    with closing(Journal(path, timeout=0)) as journal:
+        tail = Tail(journal)
+        journal.append([put("a")])
+        journal.drop(tail)
+        assert journal.read() == [put("a")]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_tail_that_cannot_take_the_place_leaves_the_journal_as_it_is(path, monkeypatch, step):
+    with closing(Journal(path, timeout=0)) as journal:
+        journal.append([put("a")])
+        with closing(Tail(journal)) as tail:
+            journal.append([put("b")])
+            with monkeypatch.context() as patch:
+                patch.setattr(os, step, fail_with(errno.EIO))
+                with pytest.raises(OSError, match="Input/output error"):
+                    journal.drop(tail)
+        journal.append([put("c")])
+        assert journal.read() == [put("a"), put("b"), put("c")]
+        assert journal.size == 3
+    assert os.listdir(os.path.dirname(path)) == ["names.journal"]
+
+
+@pytest.mark.parametrize("begin_again", [False, True])
+def test_the_first_append_to_a_file_whose_name_may_not_be_durable_makes_it_so(path, monkeypatch, begin_again):
+    synced = []
+    fsync = os.fsync
+
+    def watched(descriptor):
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    with closing(Journal(path, timeout=0)) as journal:
+        journal.append([put("a")])
+        if begin_again:  # its process may have been killed before it came to that
+            journal.close()
+            journal = Journal(path, timeout=0)
+        else:
+            journal.drop(Tail(journal))
+        with closing(journal):
+            monkeypatch.setattr(os, "fsync", watched)
+            journal.append([put("b")])
+            journal.append([put("c")])
+            assert synced == [path, os.path.dirname(path), path]

@@ -188,6 +188,18 @@ def test_a_database_of_something_else_gets_our_tables_beside_its_own(file):
     assert rows(file, "SELECT * FROM theirs") == [(1,)]
 
 
+@pytest.mark.parametrize("table", ["theirs(x)", "pyro_names(x)", "pyro_metadata(object, metadata)"])
+def test_a_server_leaves_the_database_of_something_else_as_it_is(file, table):
+    run(file, f"CREATE TABLE {table}")
+    before = file.read_bytes()
+    with pytest.raises(
+        StorageError, match=r"(it belongs to another program \(its tables: theirs\)|are not those of a)"
+    ):
+        SqliteStore(file, alone=True)
+    assert file.read_bytes() == before
+    assert os.listdir(file.parent) == [file.name]
+
+
 @pytest.mark.parametrize(
     "schema",
     [

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from generated import apply_to, changes, delete, names, owned_changes, put, stored, tag_sets, tags, uris
+from generated import apply_to, changes, delete, full_changes, names, put, stored, tag_sets, tags, uris
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -104,9 +104,9 @@ def test_any_sequence_of_commits_equals_a_plain_dict(open_storage, steps):
 
 
 @contract
-@given(steps=steps_of(owned_changes))
+@given(steps=steps_of(full_changes))
 @pytest.mark.parametrize("kind", IN_FILES)
-def test_files_keep_owners_too(kind, steps):
+def test_files_keep_owners_and_leases_too(kind, steps):
     assert_equals_a_dict(STORAGES[kind], steps)
 
 

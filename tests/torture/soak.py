@@ -1,8 +1,8 @@
 """A long time under mixed load: ``make soak``, or ``python -m torture.soak``.
 
-Clients of both protocols register, look up, list, remove, come and go, and the server is killed now and then and
-started again on the same file. Memory, descriptors, threads and latencies are noted, printed, and drawn: they must stay
-flat, and whatever was acknowledged must be there after each restart.
+The clients of `soak_load` use a server with SQLite, which is killed or stopped now and then in the first third of the
+time and started again on the same file. Whatever was acknowledged must be there. In the other two thirds one process
+runs all the time: its memory, descriptors, threads and files must not grow.
 """
 
 from __future__ import annotations
@@ -16,186 +16,200 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from processes import PYRONYM, NameServer, NameServers, stopping
 from pyronym.client.proxy import Proxy
-from pyronym.errors import NamingError, PyroError
+from torture.soak_load import Client, Mischief, StockVisitors
 
-NAMES = 2000
-"""Of each client. When it has registered all, it removes them and begins anew."""
-GROWTH = 1.5
-"""How many times as much memory the last quarter may have as the second."""
+MAY_GROW = {"memory": (1.1, 5.0), "descriptors": (1.0, 10.0), "threads": (1.0, 3.0), "disk": (1.1, 5.0)}
+"""How many times as much, plus how much, the last quarter of the long life may have as the second one."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Sample:
-    """The server at one moment. Times in seconds, memory in megabytes."""
+    """The server at one moment. Time in seconds from the start; memory and the files of the storage in megabytes;
+    latencies of lookups since the last sample, in milliseconds."""
 
     time: float
     memory: float
     descriptors: int
     threads: int
+    disk: float
+    names: int
     requests: int
     median: float
+    p99: float
     worst: float
 
 
-class Client(threading.Thread):
-    """One that does a bit of everything, and knows what must be registered."""
-
-    def __init__(self, uri: str, number: int, over: threading.Event, seed: int) -> None:
-        super().__init__(daemon=True)
-        self.latencies: list[float] = []
-        self.losses: list[str] = []
-        self._uri = uri
-        self._prefix = f"soak.{number}."
-        self._protocol = 4 + number % 2
-        self._over = over
-        self._random = random.Random(seed * 1000 + number)
-        self._mine: dict[str, str] = {}
-        self._uncertain: set[str] = set()
-
-    def run(self) -> None:
-        while not self._over.is_set():
-            # While the server is away nobody answers, and what was just asked for may or may not have happened.
-            with suppress(PyroError, OSError), Proxy(self._uri, protocol=self._protocol) as proxy:
-                self._check(proxy)
-                for _ in range(self._random.randrange(1, 500)):
-                    begin = time.perf_counter()
-                    self._ask(proxy)
-                    self.latencies.append(time.perf_counter() - begin)
-                    if self._over.is_set():
-                        return
-
-    def _check(self, proxy: Proxy) -> None:
-        there = proxy.list(prefix=self._prefix)
-        for name in self._mine.keys() | there.keys():
-            if name not in self._uncertain and self._mine.get(name) != there.get(name):
-                self.losses.append(f"{name}: {self._mine.get(name)} was acknowledged, {there.get(name)} is there")
-        self._mine = dict(there)
-        self._uncertain.clear()
-
-    def _ask(self, proxy: Proxy) -> None:
-        kind = self._random.random()
-        if kind < 0.7 and self._mine:
-            name = self._random.choice(list(self._mine))
-            with suppress(NamingError):
-                if str(proxy.lookup(name)) != self._mine[name]:
-                    self.losses.append(f"{name} is not {self._mine[name]}")
-        elif kind < 0.95:
-            name = f"{self._prefix}{self._random.randrange(NAMES)}"
-            uri = f"PYRO:obj{self._random.randrange(10**9)}@host:{self._random.randrange(65536)}"
-            self._uncertain.add(name)
-            proxy.register(name, uri)
-            self._mine[name] = uri
-            self._uncertain.discard(name)
-        elif len(self._mine) > NAMES // 2:
-            self._uncertain.update(self._mine)
-            proxy.remove(prefix=self._prefix)
-            self._mine.clear()
-            self._uncertain.clear()
-        else:
-            proxy.list(prefix=f"{self._prefix}1")
+LABELS = {
+    "memory": "memory [MB]",
+    "descriptors": "descriptors",
+    "threads": "threads",
+    "disk": "files [MB]",
+    "names": "names",
+    "requests": "requests",
+    "median": "median [ms]",
+    "p99": "99 % [ms]",
+    "worst": "worst [ms]",
+}
+"""How the measures of a sample are shown."""
 
 
-def measure(server: NameServer, clients: list[Client], began: float) -> Sample:
+@dataclass
+class Soak:
+    """What was seen."""
+
+    samples: list[Sample]
+    restarts: list[float]
+    losses: list[str]
+    attacks: int
+    visits: int
+
+
+def growths(samples: Sequence[Sample]) -> dict[str, tuple[float, float]]:
+    """What has grown in the life of one process: measure -> (median of its second quarter, of its last)."""
+    quarter = len(samples) // 4
+    grown = {}
+    for measure, (times, plus) in MAY_GROW.items():
+        before, after = (
+            statistics.median(getattr(sample, measure) for sample in part)
+            for part in (samples[quarter : 2 * quarter], samples[-quarter:])
+        )
+        if after > times * before + plus:
+            grown[measure] = before, after
+    return grown
+
+
+def measure(server: NameServer, file: Path, clients: Sequence[Client], time_: float) -> Sample:
     """The server now, and what the clients have waited for since this was asked before."""
     folder = Path("/proc") / str(server.process.pid)
-    fields_of = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
-    latencies = []
+    status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+    latencies, requests = [0.0], 0
     for client in clients:
         taken, client.latencies = client.latencies, []
         latencies += taken
+        requests += client.requests
+        client.requests = 0
+    latencies.sort()
     return Sample(
-        time.monotonic() - began,
-        int(fields_of["VmRSS"].split()[0]) / 1024,
-        len(list((folder / "fd").iterdir())),
-        int(fields_of["Threads"]),
-        len(latencies),
-        statistics.median(latencies or [0.0]),
-        max(latencies or [0.0]),
+        time=time_,
+        memory=int(status["VmRSS"].split()[0]) / 1024,
+        descriptors=len(list((folder / "fd").iterdir())),
+        threads=int(status["Threads"]),
+        disk=sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*")) / 2**20,
+        names=sum(client.names for client in clients),
+        requests=requests,
+        median=statistics.median(latencies) * 1000,
+        p99=latencies[len(latencies) * 99 // 100] * 1000,
+        worst=latencies[-1] * 1000,
     )
+
+
+def soak(seconds: float, clients: int, restarts: int, seed: int) -> Soak:
+    """All of it. Prints a line for each sample."""
+    with tempfile.TemporaryDirectory() as folder:
+        servers = NameServers([PYRONYM, "serve"])
+        with stopping(servers.processes):
+            return _soak(servers, Path(folder) / "names.sqlite", seconds, clients, restarts, seed)
+
+
+def _soak(servers: NameServers, file: Path, seconds: float, number: int, restarts: int, seed: int) -> Soak:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    storage, chance = f"sql:{file}", random.Random(seed)
+    server = servers(port=port, storage=storage)
+    with Proxy(server.uri) as proxy:
+        proxy.register("a" * 40 + "!", "PYRO:o@host:1")  # what a slow pattern fails on
+    over = threading.Event()
+    clients = [Client(server.uri, client, over, seed) for client in range(number)]
+    mischief, visitors = Mischief(server.address, over), StockVisitors(server.uri, over)
+    load = [*clients, mischief, visitors]
+    for thread in load:
+        thread.start()
+    seen = Soak([], [], [], 0, 0)
+    ends = [seconds / 3 * (turn + 1) / restarts for turn in range(restarts)]
+    began = time.monotonic()
+    print("    time " + "".join(f"{name:>12}" for name in LABELS))
+    while time.monotonic() - began < seconds:
+        over.wait(max(seconds / 240, 0.2))
+        seen.samples.append(sample := measure(server, file, clients, time.monotonic() - began))
+        print(f"{sample.time:8.1f} " + "".join(f"{getattr(sample, name):12,.5g}" for name in LABELS), flush=True)
+        if ends and sample.time > ends[0]:
+            ends.pop(0)
+            server.process.signal(chance.choice([signal.SIGKILL, signal.SIGTERM]))
+            server.process.wait()
+            server.process.close()
+            servers.processes.remove(server.process)
+            server = servers(port=port, storage=storage)
+            seen.restarts.append(time.monotonic() - began)
+    over.set()
+    for thread in load:
+        thread.join(30)
+    seen.losses = [loss for client in clients for loss in client.losses]
+    seen.attacks, seen.visits = mischief.done, visitors.done
+    return seen
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m torture.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--clients", type=int, default=20)
-    parser.add_argument("--restarts", type=int, default=6, help="how often the server is killed and started again")
+    parser.add_argument("--restarts", type=int, default=6, help="how often the server is ended and started again")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plot", type=Path, help="an SVG file to draw (needs matplotlib)")
     options = parser.parse_args()
-    seconds = options.minutes * 60
-    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-        probe.close()
-        servers = NameServers([PYRONYM, "serve"])
-        with stopping(servers.processes):
-            samples, losses = _soak(servers, port, Path(folder) / "names.sqlite", seconds, options)
+    seen = soak(options.minutes * 60, options.clients, options.restarts, options.seed)
     if options.plot:
-        _draw(samples, options.plot)
-    for loss in losses[:20]:
+        _draw(seen, options.plot)
+    grown = report(seen)
+    return int(bool(seen.losses or grown))
+
+
+def report(seen: Soak) -> dict[str, tuple[float, float]]:
+    """Print what was seen; what has grown."""
+    for loss in seen.losses[:20]:
         print(f"LOST: {loss}")
-    quarter = len(samples) // 4
-    parts = (samples[quarter : 2 * quarter], samples[-quarter:])
-    before, after = (statistics.median(sample.memory for sample in part) for part in parts)
-    requests = sum(sample.requests for sample in samples)
+    long_life = [sample for sample in seen.samples if sample.time > max(seen.restarts, default=0)]
+    for measure_, (before, after) in (grown := growths(long_life)).items():
+        print(f"GROWN: {LABELS[measure_]} from {before:.1f} to {after:.1f}")
+    requests = sum(sample.requests for sample in seen.samples)
     print(
-        f"{requests:,} requests, {len(losses)} losses, memory {before:.0f} MB in the second quarter, {after:.0f} later"
+        f"{requests:,} requests, {seen.attacks} attacks, {seen.visits} visits of stock programs, "
+        f"{len(seen.restarts)} restarts, {len(seen.losses)} losses"
     )
-    return int(bool(losses) or after > GROWTH * before)
+    quarter = len(long_life) // 4
+    print("| median of | second quarter | last quarter |\n|---|---|---|")
+    for name in LABELS:
+        parts = (long_life[quarter : 2 * quarter], long_life[-quarter:])
+        before, after = (statistics.median(getattr(sample, name) for sample in part) for part in parts)
+        print(f"| {LABELS[name]} | {before:,.1f} | {after:,.1f} |")
+    return grown
 
 
-def _soak(
-    servers: NameServers, port: int, path: Path, seconds: float, options: argparse.Namespace
-) -> tuple[list[Sample], list[str]]:
-    server = servers(port=port, storage=f"sql:{path}")
-    over = threading.Event()
-    clients = [Client(server.uri, number, over, options.seed) for number in range(options.clients)]
-    began = time.monotonic()
-    for client in clients:
-        client.start()
-    samples: list[Sample] = []
-    kills = [seconds * (number + 1) / (options.restarts + 1) for number in range(options.restarts)]
-    print("    time  memory  fds  threads  requests  median ms  worst ms")
-    while time.monotonic() - began < seconds:
-        over.wait(max(seconds / 120, 0.5))
-        samples.append(sample := measure(server, clients, began))
-        print(
-            f"{sample.time:8.0f}  {sample.memory:4.0f}MB  {sample.descriptors:3}  {sample.threads:7}  "
-            f"{sample.requests:8,}  {sample.median * 1000:9.2f}  {sample.worst * 1000:8.0f}",
-            flush=True,
-        )
-        if kills and sample.time > kills[0]:
-            kills.pop(0)
-            server.process.signal(signal.SIGKILL)
-            server.process.wait()
-            servers.processes.remove(server.process)
-            server = servers(port=port, storage=f"sql:{path}")
-    over.set()
-    for client in clients:
-        client.join(10)
-    return samples, [loss for client in clients for loss in client.losses]
-
-
-def _draw(samples: list[Sample], path: Path) -> None:
+def _draw(seen: Soak, path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("svg")
+    mpl.rcParams.update({"svg.hashsalt": "pyronym", "svg.fonttype": "none", "axes.grid": True, "grid.alpha": 0.3})
+    mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
     import matplotlib.pyplot as plt
 
-    shown = [field.name for field in fields(Sample)][1:]
-    _, axes = plt.subplots(len(shown), 1, sharex=True, figsize=(8, 10))
-    columns = list(zip(*map(astuple, samples), strict=True))
-    for axis, name, values in zip(axes, shown, columns[1:], strict=True):
-        axis.plot(columns[0], values)
-        axis.set_ylabel(name)
+    figure, axes = plt.subplots(len(LABELS), 1, sharex=True, figsize=(8, 12), layout="constrained")
+    minutes = [sample.time / 60 for sample in seen.samples]
+    for axis, (name, label) in zip(axes, LABELS.items(), strict=True):
+        axis.plot(minutes, [getattr(sample, name) for sample in seen.samples], color="#0072b2", linewidth=1)
+        for restart in seen.restarts:
+            axis.axvline(restart / 60, color="#d55e00", linestyle=":", linewidth=1)
+        axis.set_ylabel(label)
         axis.set_ylim(bottom=0)
-    axes[-1].set_xlabel("seconds")
-    plt.savefig(path)
+    axes[0].set_title("pyronym under mixed load (dotted: killed or stopped, and started again)")
+    axes[-1].set_xlabel("minutes")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "storage"))
-
-from killing import STORES, kill_a_committing_program, kill_a_program_with_64_clients
+from killing import STORES, kill_a_committing_program, kill_a_server_with_64_clients
 from power_cuts import cut_the_power
 
 TRIALS: dict[str, Callable[[str, Path, int, random.Random], object]] = {
     "kill": kill_a_committing_program,
-    "kill-64": kill_a_program_with_64_clients,
+    "kill-64": kill_a_server_with_64_clients,
     "power": cut_the_power,
 }
 

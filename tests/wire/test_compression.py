@@ -7,6 +7,7 @@ import pytest
 from wire_bytes import LIMIT, PROTOCOLS, WRITERS, chunk, decode
 
 from pyronym.errors import Header, MessageTooLargeError, ProtocolError
+from pyronym.wire.compression import unfolds_beyond
 
 COMPRESSED = 2
 
@@ -77,3 +78,19 @@ def test_a_zlib_bomb_is_refused_before_it_unfolds(protocol: int) -> None:
     assert type(problem) is MessageTooLargeError
     assert str(problem).startswith(f"max message size exceeded ({LIMIT + 1} where max={LIMIT})")
     assert peak < 4 * LIMIT
+
+
+@pytest.mark.parametrize(
+    ("data", "beyond"),
+    [
+        (zlib.compress(bytes(1000)), False),
+        (zlib.compress(bytes(1001)), True),
+        (zlib.compress(b"", 0)[:-9] + b"\0\0\0\xff\xff" * 300, True),  # empty blocks: nothing, at the price of much
+        (zlib.compress(bytes(2000))[:-4], True),
+        (b"no stream", False),
+        (b"", False),
+    ],
+    ids=["as-much", "more", "empty-blocks", "cut-off", "garbage", "nothing"],
+)
+def test_what_a_stream_may_stand_for_is_found_out_early(data: bytes, beyond: bool) -> None:
+    assert unfolds_beyond(data, 1000) is beyond

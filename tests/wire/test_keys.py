@@ -1,5 +1,7 @@
 """Several keys at once: the first message says which one a connection has, and only that one counts from then on."""
 
+import hmac
+
 import pytest
 
 from pyronym.errors import SecurityError
@@ -63,6 +65,17 @@ def test_all_keys_are_tried_wherever_the_right_one_is():
     tried = []
     assert RING.find(lambda secret: tried.append(secret) or secret == b"new lab key").secret == b"new lab key"
     assert tried == [b"new lab key", b"old lab key", b"cam key"]
+
+
+@pytest.mark.parametrize(("key", "comparisons"), [(RING, 3), (b"cam key", 1)])
+def test_signatures_are_compared_in_constant_time(monkeypatch, key, comparisons):
+    compared = []
+    compare = hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", lambda *two: compared.append(two) or compare(*two))
+    decoder = Decoder(limit=LIMIT, hmac_key=key)
+    decoder.feed(message(b"cam key"))
+    assert decoder.next_message() is not None
+    assert len(compared) >= comparisons
 
 
 def test_secrets_are_not_shown():

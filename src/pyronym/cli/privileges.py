@@ -26,6 +26,11 @@ class User:
             raise ValueError(f"--user: only root can become {name} (start as root, or as {name} without --user)")
         os.initgroups(name, self._entry.pw_gid)
 
+    @property
+    def is_root(self) -> bool:
+        """Whether this process keeps the rights of root."""
+        return self._entry is None and os.geteuid() == 0
+
     @contextmanager
     def lent(self) -> Iterator[None]:
         """Act as the user within, so that files are made as his, and those that he may not use are found out now."""

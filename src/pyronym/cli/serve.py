@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import resource
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -26,6 +28,11 @@ from pyronym.storage.choose import storage_by_name
 log = logging.getLogger(__name__)
 
 SWITCH_SECONDS: Final = 0.0005
+
+LARGE_BLOCK: Final = 1 << 20
+"""Bytes."""
+M_MMAP_THRESHOLD: Final = -3
+"""From malloc.h of the GNU C library."""
 
 PORT = click.IntRange(0, 65535)
 
@@ -133,6 +140,7 @@ def serve(
     if unixsocket and (tls_cert or tls_port is not None):
         raise click.UsageError("a Unix socket speaks no TLS (give either --unixsocket, or --tls-cert and a port)")
     _raise_open_file_limit()
+    _give_back_large_blocks()
     access = Access(keys_file, permissions_file, read_only)
     account = User(user)
     with account.lent():
@@ -156,6 +164,8 @@ def serve(
     if unixsocket:
         account.own(unixsocket)
     account.become()
+    if account.is_root:
+        log.warning("running as root, who may do everything: --user NAME goes on as that user once the ports are open")
     # Said to the system in so many words: a job in the background of a script is started with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: daemon.request_stop())
@@ -210,6 +220,14 @@ def _raise_open_file_limit() -> None:
         log.warning("the limit of %d open files cannot be raised to %d: %s", soft, hard, problem)
     else:
         log.info("raised the limit of open files from %d to %d", soft, hard)
+
+
+def _give_back_large_blocks() -> None:
+    """Have the C library give memory for large messages back to the system as soon as it is free. By itself it learns
+    from the first of them to keep such blocks: eight clients with calls of 8 MB left 600 MB that nobody used.
+    """
+    with suppress(OSError, AttributeError):  # not every C library has it
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import threading
 import time
 from collections.abc import Callable
@@ -46,25 +45,20 @@ ENDLESS: Final = Deadline(None)
 """For those that have none, to be shared."""
 
 
-def run_until(deadline: Deadline, function: Callable[[], T]) -> T:
-    """What `function` gives or raises; TimeoutError at the deadline.
+def in_thread(function: Callable[[], T]) -> Future[T]:
+    """The future of what `function` gives or raises, in a thread that does not keep the process from ending.
 
-    For functions that block and know no time limit, such as those that ask the system's name resolution. One that is
-    overdue is left to itself, in a thread that does not keep the process from ending.
+    For functions that block and know no time limit, such as those that ask the system's name resolution: one that is
+    overdue is left to itself.
     """
-    left = deadline.left()
-    if left is None:
-        return function()
     outcome: Future[T] = Future()
+    outcome.set_running_or_notify_cancel()  # from here on nobody can cancel it: the thread always gives an outcome
 
     def run() -> None:
         try:
             outcome.set_result(function())
-        except BaseException as problem:  # raised again in the thread that waits for it
+        except BaseException as problem:  # raised again where it is waited for
             outcome.set_exception(problem)
 
     threading.Thread(target=run, name="pyronym-bounded", daemon=True).start()
-    try:
-        return outcome.result(left)
-    except builtins.TimeoutError:
-        raise TimeoutError("timed out") from None
+    return outcome

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pyronym.client.blocking import BLOCKING, SocketStream
+from pyronym.client.connection import Connection
 from pyronym.client.deadline import Deadline
-from pyronym.client.proxy import Proxy, key_bytes
-from pyronym.client.resolving import resolve_uri
-from pyronym.client.search import find_name_server
+from pyronym.client.endpoint import key_bytes
+from pyronym.client.name_server import NameServerEndpoint, uri_of
+from pyronym.client.network import run
+from pyronym.client.proxy import Proxy
+from pyronym.client.repeating import call_node
+from pyronym.client.resolving import checked_uri, resolve_uri
+from pyronym.client.search import find_name_server, named_nodes
+from pyronym.rpc.client import BATCH_METHOD
 from pyronym.settings import Settings, config
 from pyronym.uri import URI
 
@@ -27,17 +37,76 @@ def locate(
 ) -> Proxy:
     """A connected proxy for the name server at `host`, or without a host for one somewhere in the network.
 
-    `host` is a name, an address (IPv6 with or without brackets) or ``./u:`` and the path of a Unix socket. Without it
-    NS_HOST is asked if it is this machine, then everyone, by a broadcast, if `broadcast` says so, then NS_HOST wherever
-    it is. `port` is that of the name server and, without a host, of the broadcast.
+    `host` is a name, an address (IPv6 with or without brackets) or ``./u:`` and the path of a Unix socket, and may have
+    a port of its own: ``ns1:9090``. Without it NS_HOST is asked if it is this machine, then everyone, by a broadcast,
+    if `broadcast` says so, then NS_HOST wherever it is. `port` is that of the name server and, without a host, of the
+    broadcast.
+
+    Several hosts, separated by commas, here or in NS_HOST, are the nodes of one name server: the proxy is for the first
+    that answers, and moves on when that gets lost, as NameServerProxy says.
 
     Raises NameServerNotFoundError, with what was tried and why it failed, after LOCATE_TIMEOUT seconds at the latest.
     """
     key = key_bytes(hmac_key)
-    connection = find_name_server(str(host) if host else None, port, broadcast, settings, key, Deadline(None))
-    proxy = Proxy(connection.uri, settings=settings, hmac_key=key)
+    nodes = named_nodes(str(host) if host else None, port, settings)
+    connection = run(find_name_server(BLOCKING, nodes, port, broadcast, settings, key, Deadline(None)))
+    if len(nodes) > 1:
+        proxy: Proxy = NameServerProxy(uri_of(nodes), settings=settings, hmac_key=key)
+    else:
+        proxy = Proxy(connection.uri, settings=settings, hmac_key=key)
     proxy._pyroAdopt(connection)
     return proxy
+
+
+class NameServerProxy(NameServerEndpoint, Proxy):
+    """A proxy for a name server of several nodes, which moves to the next one when its node gets lost.
+
+    Calls that change nothing (`pyronym.client.repeating.READS`) are made again there, and so are changes that certainly
+    have not been carried out. Otherwise a change raises UncertainError, which says what to do. A node that does not
+    answer in time ends the call with a TimeoutError, and the next call goes to another node.
+    """
+
+    def _pyroBind(self) -> bool:
+        """Connect. False if connected already. The URI stays: it names all nodes."""
+        with self._pyroLock:
+            if self._pyroConnection is not None:
+                return False
+            self._pyroConnect(Deadline(self._pyroTimeout))
+            return True
+
+    def _pyroAdopt(self, connection: Connection[SocketStream]) -> None:
+        super()._pyroAdopt(connection)
+        self._pyroNodes.answers(connection.uri)
+
+    def _pyroCall(self, method: str, args: Sequence[object], kwargs: Mapping[str, object]) -> Any:
+        return self._pyroInvokeAtNode([method], method, args, kwargs)
+
+    def _pyroInvokeBatch(
+        self, calls: Sequence[tuple[str, Sequence[object], Mapping[str, object]]], oneway: bool = False
+    ) -> Any:
+        methods = sorted({method for method, _, _ in calls})
+        return self._pyroInvokeAtNode(methods, BATCH_METHOD, calls, {}, oneway=oneway, batch=True)
+
+    def _pyroInvokeAtNode(
+        self,
+        methods: Iterable[str],
+        method: str,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        oneway: bool = False,
+        batch: bool = False,
+    ) -> Any:
+        async def connect() -> Connection[SocketStream]:
+            # A request to a node that has ended since the last call would seem to be sent, and to be uncertain.
+            if self._pyroConnection is not None and self._pyroConnection.stream.ended():
+                self._pyroRelease()
+            return self._pyroConnect(Deadline(self._pyroTimeout))
+
+        async def ask(_: Connection[SocketStream]) -> Any:
+            return self._pyroAsk(method, args, kwargs, None, oneway, batch)
+
+        with self._pyroLock:
+            return self._pyroOutcome(run(call_node(connect, ask, methods, self._pyroNodes)))
 
 
 def resolve(uri: str | URI, hmac_key: str | bytes | None = None) -> URI:
@@ -51,7 +120,5 @@ def resolve(uri: str | URI, hmac_key: str | bytes | None = None) -> URI:
 
 def resolve_with(uri: str | URI, hmac_key: str | bytes | None = None, *, settings: Settings) -> URI:
     """`resolve`, with these settings."""
-    if not isinstance(uri, str | URI):
-        raise TypeError(f"can only resolve Pyro URIs, not {type(uri).__name__}")
-    whole = uri if isinstance(uri, URI) else URI(uri)
-    return resolve_uri(whole, settings, key_bytes(hmac_key), Deadline(settings.commtimeout))
+    deadline = Deadline(settings.commtimeout)
+    return run(resolve_uri(BLOCKING, checked_uri(uri), settings, key_bytes(hmac_key), deadline))

@@ -9,36 +9,37 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from pyronym.client.batch import BatchProxy
-from pyronym.client.connection import Connection, open_connection
+from pyronym.client.blocking import BLOCKING, SocketStream
+from pyronym.client.connection import Connection
 from pyronym.client.container import RemoteContainer
 from pyronym.client.deadline import ENDLESS, Deadline
-from pyronym.client.resolving import resolve_uri
+from pyronym.client.endpoint import Endpoint, is_local, key_bytes, revived
+from pyronym.client.network import Network, run
+from pyronym.client.repeating import call_again
 from pyronym.client.stream import ItemIterator
 from pyronym.errors import (
     CommunicationError,
     ConnectionClosedError,
     NameServerNotFoundError,
     PyroError,
-    TimeoutError,
 )
 from pyronym.rpc.client import BATCH_METHOD, Answer, Failure, ItemStream, Result, members_from_metadata
-from pyronym.rpc.exposed import Members
-from pyronym.rpc.references import replace_values
-from pyronym.serializers.classes import RemoteReference
 from pyronym.settings import Settings, config
 from pyronym.uri import DAEMON_NAME, URI
-from pyronym.wire.message import PYRO4, PYRO5
 
 RECONNECT_PAUSE: Final = 2.0
 """Seconds between the tries of `_pyroReconnect`."""
 
-_PROTOCOLS: Final = {4: PYRO4, 5: PYRO5}
 
-# What copy and pickle look for on any object; asking a daemon whether it has these would open a connection.
-_NEVER_REMOTE: Final = frozenset(["__getnewargs__", "__getnewargs_ex__", "__getinitargs__", "__deepcopy__"])
+class Resolves(Protocol):
+    """What knows the addresses of objects, as `pyronym.Resolver` does."""
+
+    def resolve(self, uri: URI) -> URI:
+        """The PYRO URI that a URI stands for."""
+        ...
 
 
 class RemoteMethod:
@@ -58,12 +59,13 @@ class RemoteMethod:
         return f"<remote method {self._name} of {self._proxy._pyroUri}>"
 
 
-class Proxy(RemoteContainer):
+class Proxy(RemoteContainer, Endpoint):
     """Stands for the remote object at `uri`: its methods and attributes are used as if it were here.
 
     The connection is made at the first use and again when it was lost. `protocol` is 4 for a Pyro4 daemon, 5 for a
-    Pyro5 one; without it this is found out. `settings` are those of `pyronym.config` unless given. Calls from
-    several threads happen one after the other; a copy of the proxy has a connection of its own.
+    Pyro5 one; without it this is found out. `settings` are those of `pyronym.config` unless given. A `resolver` says
+    what a PYRONAME URI stands for, instead of a name server that is asked. Calls from several threads happen one after
+    the other; a copy of the proxy has a connection of its own.
 
     Calls raise what the remote method raised, with its traceback as ``_pyroTraceback``; CommunicationError when there
     is no connection to be had, ConnectionClosedError when it ends during the call, TimeoutError when the answer does
@@ -71,28 +73,10 @@ class Proxy(RemoteContainer):
     have.
     """
 
-    _pyroUri: URI
-    """Where the object is. `_pyroBind` replaces a PYRONAME or PYROMETA URI by what it stands for."""
-    _pyroProtocol: int | None
-    """4, 5, or None to find out."""
-    _pyroSettings: Settings
-    _pyroTimeout: float | None
-    """Seconds that a call may take from its turn to its answer, connecting included; None or 0: without end."""
-    _pyroSerializer: str | None
-    """Name of the serializer; None: that of the settings."""
-    _pyroMaxRetries: int
-    """How often a call is made again after a lost connection or a timeout. It may then happen more than once."""
-    _pyroHandshake: object
-    """What is shown to the daemon's `validateHandshake`."""
-    _pyroMethods: set[str]
-    _pyroAttrs: set[str]
-    _pyroOneway: set[str]
-    """Methods whose calls return None at once."""
-    _pyroConnection: Connection | None
-    _pyroLikely: int
-    _pyroKey: bytes | None
+    _pyroConnection: Connection[SocketStream] | None
     _pyroLock: threading.RLock
     _pyroAbandoned: list[str]
+    _pyroResolver: Resolves | None
 
     def __init__(
         self,
@@ -101,26 +85,15 @@ class Proxy(RemoteContainer):
         protocol: int | None = None,
         settings: Settings | None = None,
         hmac_key: str | bytes | None = None,
+        resolver: Resolves | None = None,
     ) -> None:
-        if not isinstance(uri, str | URI):
-            raise TypeError(f"expected Pyro URI, not {type(uri).__name__}")
-        if protocol is not None and protocol not in _PROTOCOLS:
-            raise ValueError(f"invalid protocol: {protocol!r} (expected 4 for Pyro4, 5 for Pyro5, or None to find out)")
-        self._pyroUri = URI(uri)
-        self._pyroProtocol = protocol
-        self._pyroHandshake = "hello"
-        self._pyroSerializer = None
-        self._pyroMethods, self._pyroAttrs, self._pyroOneway = set(), set(), set()
-        self._pyroKey = key_bytes(hmac_key)
-        self._pyroPrepare(settings or config.settings)
+        super().__init__(uri, protocol=protocol, settings=settings, hmac_key=hmac_key)
+        self._pyroResolver = resolver
 
     def _pyroPrepare(self, settings: Settings) -> None:
-        """Set what is neither copied nor pickled."""
-        self._pyroSettings = settings
-        self._pyroTimeout = settings.commtimeout
-        self._pyroMaxRetries = settings.max_retries
+        super()._pyroPrepare(settings)
+        self._pyroResolver = None
         self._pyroConnection = None
-        self._pyroLikely = PYRO4
         self._pyroLock = threading.RLock()
         self._pyroAbandoned = []
 
@@ -168,35 +141,22 @@ class Proxy(RemoteContainer):
                 return
         raise ConnectionClosedError(f"failed to reconnect to {self._pyroUri} ({tries} tries)") from failure
 
-    def _pyroConnect(self, deadline: Deadline) -> Connection:
+    def _pyroConnect(self, deadline: Deadline) -> Connection[SocketStream]:
         """The connection, made now if there is none. To be called with the lock held."""
         if self._pyroConnection is None:
-            uri = resolve_uri(self._pyroUri, self._pyroSettings, self._pyroKey, deadline)
-            connection = open_connection(
-                uri,
-                self._pyroSettings,
-                deadline,
-                protocol=_PROTOCOLS[self._pyroProtocol] if self._pyroProtocol else None,
-                likely=self._pyroLikely,
-                hmac_key=self._pyroKey,
-                serializer=self._pyroSerializerName(),
-                handshake=self._pyroHandshake,
-            )
-            self._pyroAdopt(connection)
-            return connection
+            self._pyroAdopt(run(self._pyroOpen(BLOCKING, deadline)))
+            assert self._pyroConnection is not None, "it was adopted"
         return self._pyroConnection
 
-    def _pyroAdopt(self, connection: Connection) -> None:
-        """Use a connection that was opened elsewhere, to the object at `_pyroUri`."""
-        self._pyroConnection = connection
-        self._pyroLikely = connection.session.protocol
-        if connection.members is not None:
-            self._pyroLearn(connection.members)
+    async def _pyroResolve(self, network: Network[Any], deadline: Deadline) -> URI:
+        if self._pyroResolver is not None:
+            return self._pyroResolver.resolve(self._pyroUri)
+        return await super()._pyroResolve(network, deadline)
 
-    def _pyroLearn(self, members: Members) -> None:
-        self._pyroAttrs = set(members.attributes)
-        self._pyroOneway = set(members.oneway)
-        self._pyroMethods = set(members.methods)  # the last, because `__getattr__` looks there without the lock
+    def _pyroAdopt(self, connection: Connection[SocketStream]) -> None:
+        """Use a connection that was opened elsewhere, to the object at `_pyroUri`."""
+        super()._pyroAdopt(connection)
+        self._pyroConnection = connection
 
     def _pyroGetMetadata(self) -> None:
         """Find out what the object offers, if that is not known yet: fills `_pyroMethods` and its like."""
@@ -231,16 +191,13 @@ class Proxy(RemoteContainer):
 
     def _pyroCall(self, method: str, args: Sequence[object], kwargs: Mapping[str, object]) -> Any:
         """Call `method`, and again as often as `_pyroMaxRetries` says while the connection fails."""
-        retries_left = self._pyroMaxRetries
-        while True:
-            try:
-                answer = self._pyroAsk(method, args, kwargs)
-                break
-            except (ConnectionClosedError, TimeoutError):
-                if retries_left <= 0:
-                    raise
-                retries_left -= 1
-        return self._pyroOutcome(answer)
+        if not self._pyroMaxRetries:
+            return self._pyroOutcome(self._pyroAsk(method, args, kwargs))
+
+        async def once() -> Answer | None:
+            return self._pyroAsk(method, args, kwargs)
+
+        return self._pyroOutcome(run(call_again(once, self._pyroMaxRetries)))
 
     def _pyroAsk(
         self,
@@ -269,13 +226,15 @@ class Proxy(RemoteContainer):
                 self._pyroRelease()
             return answer
 
-    def _pyroTransmit(self, connection: Connection, data: bytes, oneway: bool, deadline: Deadline) -> Answer | None:
+    def _pyroTransmit(
+        self, connection: Connection[SocketStream], data: bytes, oneway: bool, deadline: Deadline
+    ) -> Answer | None:
         # Whatever goes wrong in here, be it a KeyboardInterrupt, may leave an answer under way that must never be taken
         # for that of the next call.
         try:
             if not oneway:
-                return connection.exchange(data, deadline)
-            connection.send(data, deadline)
+                return connection.stream.exchange_now(connection.session, data, deadline)
+            connection.stream.send_now(data, deadline)
         except BaseException:
             self._pyroRelease()
             raise
@@ -310,14 +269,11 @@ class Proxy(RemoteContainer):
         finally:
             self._pyroLock.release()
 
-    def _pyroCloseAbandoned(self, connection: Connection, deadline: Deadline) -> None:
+    def _pyroCloseAbandoned(self, connection: Connection[SocketStream], deadline: Deadline) -> None:
         while self._pyroAbandoned:
             args, serializer = (self._pyroAbandoned.pop(),), self._pyroSerializerName()
             data = connection.session.invoke(DAEMON_NAME, "close_stream", args, {}, serializer=serializer, oneway=True)
             self._pyroTransmit(connection, data, True, deadline)
-
-    def _pyroSerializerName(self) -> str:
-        return self._pyroSerializer or self._pyroSettings.serializer
 
     def _pyroBatch(self) -> BatchProxy:
         """Collects calls, to make them all with one message."""
@@ -326,7 +282,7 @@ class Proxy(RemoteContainer):
     # What programs write: names that are looked up in the remote object
 
     def __getattr__(self, name: str) -> Any:  # a method, or whatever a remote attribute holds
-        if name.startswith("_pyro") or name in _NEVER_REMOTE:
+        if is_local(name):
             raise AttributeError(name)
         # A method that is known; what follows says the same, and takes 0.6 us more.
         if name in self._pyroMethods and name not in self._pyroAttrs:
@@ -336,18 +292,18 @@ class Proxy(RemoteContainer):
             if name in self._pyroAttrs:
                 return self._pyroInvoke("__getattr__", (name,), {})
             if name not in self._pyroMethods:
-                raise AttributeError(f"remote object '{self._pyroUri}' has no exposed attribute or method '{name}'")
+                raise self._pyroMissing(name)
         return RemoteMethod(self, name)
 
     def __setattr__(self, name: str, value: object) -> None:
-        own = name in Proxy.__annotations__ or (name.startswith("_pyro") and hasattr(type(self), name))
+        own = name in _OWN or (name.startswith("_pyro") and hasattr(type(self), name))
         # Without metadata nobody knows whether the remote object has it. As in Pyro4 it stays here then.
         if own or not self._pyroSettings.metadata:
             object.__setattr__(self, name, value)
             return
         self._pyroGetMetadata()
         if name not in self._pyroAttrs:
-            raise AttributeError(f"remote object '{self._pyroUri}' has no exposed attribute '{name}'")
+            raise self._pyroMissing(name, "attribute")
         self._pyroInvoke("__setattr__", (name, value), {})
 
     def __dir__(self) -> list[str]:
@@ -363,29 +319,11 @@ class Proxy(RemoteContainer):
     ) -> None:
         self._pyroRelease()
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Proxy) and other._pyroUri == self._pyroUri
-
-    def __hash__(self) -> int:
-        return hash(self._pyroUri)
-
     def __repr__(self) -> str:
         connection = self._pyroConnection
         state = "not connected" if connection is None else f"connected {connection.family}"
         kind = type(self)
         return f"<{kind.__module__}.{kind.__qualname__} at {id(self):#x}; {state}; for {self._pyroUri}>"
-
-    def _pyroReference(self) -> RemoteReference:
-        """How this proxy travels to a peer. As in Pyro4 its key goes with it, for whoever can read the network."""
-        return RemoteReference(
-            uri=self._pyroUri,
-            oneway=frozenset(self._pyroOneway),
-            methods=frozenset(self._pyroMethods),
-            attributes=frozenset(self._pyroAttrs),
-            hmac_key=self._pyroKey,
-            handshake=self._pyroHandshake,
-            serializer=self._pyroSerializer,
-        )
 
     def __getstate__(self) -> tuple[object, ...]:
         members = (self._pyroMethods, self._pyroAttrs, self._pyroOneway)
@@ -413,24 +351,13 @@ class Proxy(RemoteContainer):
         copy._pyroTimeout = self._pyroTimeout
         copy._pyroMaxRetries = self._pyroMaxRetries
         copy._pyroLikely = self._pyroLikely
+        copy._pyroResolver = self._pyroResolver
         return copy
+
+
+_OWN: Final = frozenset([*Endpoint.__annotations__, *Proxy.__annotations__])
 
 
 def proxies_from_references(value: Any, settings: Settings) -> Any:
     """`value` with a proxy in the place of each reference to a remote object in it, at any depth."""
-    return replace_values(value, lambda part: _revived(part, settings) if isinstance(part, RemoteReference) else part)
-
-
-def _revived(reference: RemoteReference, settings: Settings) -> Proxy:
-    proxy = Proxy(reference.uri, settings=settings, hmac_key=reference.hmac_key)
-    proxy._pyroHandshake = reference.handshake
-    proxy._pyroSerializer = reference.serializer
-    proxy._pyroLearn(Members(reference.methods, reference.oneway, reference.attributes))
-    return proxy
-
-
-def key_bytes(key: str | bytes | None) -> bytes | None:
-    """An HMAC key as bytes; None for none, which an empty one is, too."""
-    if not key:
-        return None
-    return key.encode("utf-8") if isinstance(key, str) else bytes(key)
+    return revived(value, Proxy, settings)

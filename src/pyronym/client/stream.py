@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from pyronym.client.blocking import SocketStream
 from pyronym.client.connection import Connection
 from pyronym.errors import ConnectionClosedError
 from pyronym.uri import DAEMON_NAME
@@ -14,7 +15,7 @@ class Source(Protocol):
     """A proxy, as far as streams need it."""
 
     @property
-    def _pyroConnection(self) -> Connection | None: ...
+    def _pyroConnection(self) -> Connection[SocketStream] | None: ...
     def _pyroInvoke(
         self, method: str, args: Sequence[object], kwargs: Mapping[str, object], *, object_id: str | None = None
     ) -> Any: ...

@@ -13,17 +13,18 @@ from itertools import takewhile
 
 from sortedcontainers import SortedList
 
-from pyronym.directory.record import Change, Record
+from pyronym.directory.record import EXPIRED, REGISTERED, REMOVED, UPDATED, Change, Event, Record
 from pyronym.directory.tagsets import TagSets
 
 
 class Staged:
     """Changes on their way to the storage. Made by `Directory.stage`; equal only to itself."""
 
-    __slots__ = ("changes",)
+    __slots__ = ("changes", "expired")
 
-    def __init__(self, changes: tuple[Change, ...]) -> None:
+    def __init__(self, changes: tuple[Change, ...], expired: bool) -> None:
         self.changes = changes
+        self.expired = expired
 
 
 class Directory:
@@ -32,10 +33,13 @@ class Directory:
     Changes come in two steps. `stage` announces them, `apply` makes them true once they are durable, and
     `abandon` forgets them if they cannot be. Questions are answered from what is applied; `upcoming` also
     looks at what is staged, for checks such as that of a safe registration.
+
+    `revision`: to begin with. What becomes true is told as events; that names are deleted because their leases have
+    ended (`expired`) is all that nobody else can tell of them.
     """
 
-    def __init__(self) -> None:
-        self.revision = 0
+    def __init__(self, revision: int = 0) -> None:
+        self.revision = revision
         """Grows by one with every applied change."""
         self.longest = 0
         """Characters of the longest name that there ever was. It tells what a regular expression can cost."""
@@ -50,7 +54,8 @@ class Directory:
     def load(self, records: Iterable[Record]) -> None:
         """Fill a directory in which nothing is registered or staged; of records with one name the last counts.
 
-        Much faster than applying changes. The revision stays 0. Raises ValueError when there is something already.
+        Much faster than applying changes. The revision stays, and there are no events. Raises ValueError when there is
+        something already.
         """
         if self._records or self._outstanding:
             raise ValueError("only an empty directory can be loaded; use stage and apply")
@@ -103,15 +108,15 @@ class Directory:
         """The copy of a set of tags that the records have in common, or `tags` itself if none has them."""
         return self._tag_sets.find(tags)
 
-    def stage(self, changes: Iterable[Change]) -> Staged:
+    def stage(self, changes: Iterable[Change], *, expired: bool = False) -> Staged:
         """Announce changes. Each Staged must be ended by one `apply` or `abandon`."""
-        staged = Staged(tuple(changes))
+        staged = Staged(tuple(changes), expired)
         self._outstanding.append(staged)
         for name, record in staged.changes:
             self._upcoming[name] = staged, record
         return staged
 
-    def apply(self, staged: Staged) -> None:
+    def apply(self, staged: Staged) -> list[Event]:
         """Make staged changes true, in their order.
 
         Raises ValueError unless `staged` is the oldest that is outstanding: later ones were decided on the
@@ -122,15 +127,15 @@ class Directory:
         self._outstanding.popleft()
         for name, _ in staged.changes:
             self._forget(staged, name)
-        self._make(staged.changes)
+        return self._make(staged.changes, staged.expired)
 
-    def make(self, changes: Sequence[Change]) -> None:
+    def make(self, changes: Sequence[Change], *, expired: bool = False) -> list[Event]:
         """Make changes true that are durable already, in their order. Raises ValueError while others are staged: they
         were decided on before.
         """
         if self._outstanding:
             raise ValueError("changes are not made while others are staged; stage them, too")
-        self._make(changes)
+        return self._make(changes, expired)
 
     def abandon(self, staged: Staged) -> None:
         """Forget staged changes that will not happen. Raises ValueError when they are not outstanding."""
@@ -156,15 +161,22 @@ class Directory:
         del self._upcoming[name]
         return True
 
-    def _make(self, changes: Sequence[Change]) -> None:
+    def _make(self, changes: Sequence[Change], expired: bool) -> list[Event]:
+        events = []
+        revision = self.revision
         for name, record in changes:
+            revision += 1
             if record is None:
-                self._delete(name)
+                old = self._delete(name)
+                if old is not None:
+                    events.append(Event(revision, EXPIRED if expired else REMOVED, old))
+            elif name in self._records:
+                events.append(Event(revision, UPDATED, self._put(record)))
             else:
-                if name not in self._records:
-                    self._names.add(name)
-                self._put(record)
-        self.revision += len(changes)
+                self._names.add(name)
+                events.append(Event(revision, REGISTERED, self._put(record)))
+        self.revision = revision
+        return events
 
     def _names_with_prefix(self, prefix: str) -> Iterator[str]:
         """The names that start with exactly this text, sorted."""
@@ -172,8 +184,8 @@ class Directory:
         # Their end is where the prefix ends: a text just above all of them cannot be computed for every prefix.
         return takewhile(lambda name: name.startswith(prefix), self._names.irange(prefix))
 
-    def _put(self, record: Record) -> None:
-        """Into everything but the sorted names, which `load` fills at once."""
+    def _put(self, record: Record) -> Record:
+        """Into everything but the sorted names, which `load` fills at once. The record as it is kept."""
         name = record.name
         tags = self._tag_sets.take(record.metadata)
         old = self._records.get(name)
@@ -183,7 +195,7 @@ class Directory:
         elif len(name) > self.longest:
             self.longest = len(name)
         if name is not record.name or tags is not record.metadata:
-            record = Record(name, record.uri, tags, record.owner)
+            record = Record(name, record.uri, tags, record.owner, record.lease)
         self._records[name] = record
         for tag in tags:
             tagged = self._by_tag.get(tag)
@@ -191,12 +203,14 @@ class Directory:
                 self._by_tag[tag] = {name: record}
             else:
                 tagged[name] = record
+        return record
 
-    def _delete(self, name: str) -> None:
+    def _delete(self, name: str) -> Record | None:
         record = self._records.pop(name, None)
         if record is not None:
             self._names.remove(name)
             self._untag(record, keep=frozenset())
+        return record
 
     def _untag(self, record: Record, keep: frozenset[str]) -> None:
         for tag in record.metadata - keep:

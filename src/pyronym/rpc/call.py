@@ -12,6 +12,7 @@ from typing import Any, Final
 from pyronym.errors import DaemonError, ProtocolError, PyroError, SecurityError, SerializeError
 from pyronym.rpc.exposed import exposed_method, exposed_property
 from pyronym.rpc.hosting import Host, Hosted, LongWork, Peer
+from pyronym.rpc.offences import Complaint, complaint_about
 from pyronym.rpc.references import replace_values
 from pyronym.rpc.remote_traceback import traceback_lines
 from pyronym.rpc.replies import NO_FLAGS, Replies
@@ -52,6 +53,12 @@ class Binder:
             return self._bound.setdefault(hosted, hosted.bind(self.peer))
         return self._bound[hosted]
 
+    def close(self) -> None:
+        """The session has ended."""
+        while self._bound:
+            hosted, bound = self._bound.popitem()
+            hosted.release(bound)
+
 
 class Call(ABC):
     """One invoke message. The shell performs it with `run` and then gives it back to its session.
@@ -61,6 +68,7 @@ class Call(ABC):
     `never_blocks`: what it does takes time at most, it waits for nothing else than what `run` yields.
     `detached`: nobody waits for it, the session goes on meanwhile.
     `reply`: the bytes to send when it has run; empty if there is nothing to say.
+    `complaints`: what the client did wrong.
     `fatal`: the connection must close after the reply.
     """
 
@@ -70,6 +78,7 @@ class Call(ABC):
     detached = False
     fatal = False
     reply = b""
+    complaints: tuple[Complaint, ...] = ()
 
     def __init__(self, request: Message, binder: Binder, settings: Settings, replies: Replies) -> None:
         self._request = request
@@ -77,6 +86,16 @@ class Call(ABC):
         self._settings = settings
         self._replies = replies
         self._oneway = bool(request.flags & Flag.ONEWAY)
+
+    @property
+    def held(self) -> int:
+        """Bytes of the call that are kept until it is read."""
+        return 0 if self.is_read else len(self._request.data)
+
+    def forget(self) -> None:
+        """Nobody waits for the call any longer: drop what is kept of it until it is read."""
+        if not self.is_read:
+            self._request = self._request._replace(data=b"")
 
     @abstractmethod
     def run(self) -> Generator[Any, Any, None]:
@@ -123,7 +142,7 @@ class Invocation(Call):
         self._batch = bool(request.flags & Flag.BATCH)
         self._failure: Exception | None = None
         # A payload of 16 MB takes seconds to read, in which the event loop must serve other clients.
-        self.is_read = len(request.data) <= LARGE_PAYLOAD and self._decode()
+        self.is_read = request.unpack is None and len(request.data) <= LARGE_PAYLOAD and self._decode()
         self._look_where_it_goes()
         self.inline = self.is_read and self.never_blocks
         self.detached = self._oneway and not self.inline
@@ -137,11 +156,11 @@ class Invocation(Call):
             self._read()
         except Exception as problem:
             self._failure = problem
-            self.fatal = isinstance(problem, SecurityError)
+            self.fatal = isinstance(problem, SecurityError | ProtocolError) and not isinstance(problem, SerializeError)
         return True
 
     def _read(self) -> None:
-        request = self._request
+        request = self._request = self._request.unpacked()
         if request.flags & Flag.KEEP_SERIALIZED:
             raise SerializeError("calls with a serialized blob are not supported (send plain arguments)")
         object_id, method, args, kwargs = self._serializer.loads_call(request.data)
@@ -150,6 +169,12 @@ class Invocation(Call):
         if hosted is None:
             raise DaemonError("unknown object")
         self._hosted: Hosted = hosted
+
+    def _complain(self, problem: Exception) -> None:
+        # What methods of users raise is their own affair.
+        if self._failure is not None or self._hosted.inline:
+            complaint = complaint_about(problem)
+            self.complaints += (complaint,) if complaint is not None else ()
 
     def run(self) -> Generator[Any, Any, None]:
         """Find the method, call it, and answer."""
@@ -187,13 +212,19 @@ class Invocation(Call):
                     if not self._batch:
                         raise
                     self._attach_traceback(problem)
+                    self._complain(problem)
                     results.append(BatchFailure(problem))
                     break
                 results.append(result)
             if not self._oneway:
                 self._succeed(results)
         except Exception as problem:
+            self._complain(problem)
             self._fail(problem)
+        finally:
+            # Its traceback leads to this call, and to all that had been read of it: that should not have to wait for
+            # the garbage collector, which seldom looks at what is old.
+            self._failure = None
 
     def _resolve(self, target: object, name: str, args: Any, kwargs: Any) -> Callable[[], object]:
         require_expose = self._settings.require_expose

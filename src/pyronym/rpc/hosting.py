@@ -72,6 +72,9 @@ class Hosted(ABC):
     def bind(self, peer: Peer) -> object:
         """The object that answers the calls of this peer."""
 
+    def release(self, bound: object) -> None:  # noqa: B027  # most objects need not know
+        """The session that `bound` was made for by `bind` has ended."""
+
     def straight_road(self, peer: Peer, hmac_key: bytes | None) -> StraightRoad | None:
         """A shorter way for requests to this object; most have none."""
         return None

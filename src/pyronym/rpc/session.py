@@ -16,8 +16,9 @@ import logging
 from collections.abc import Callable, Iterator
 
 from pyronym.errors import DaemonError, ProtocolError, PyroError, SerializeError
-from pyronym.rpc.call import BegunCall, Binder, Call, Invocation
+from pyronym.rpc.call import LARGE_PAYLOAD, BegunCall, Binder, Call, Invocation
 from pyronym.rpc.hosting import Address, Host, Peer, StraightRoad
+from pyronym.rpc.offences import Complaint, Offence, complaint_about
 from pyronym.rpc.replies import NO_FLAGS, Replies
 from pyronym.settings import Settings
 from pyronym.wire.codec import Decoder
@@ -55,15 +56,20 @@ class ServerSession:
         self._host = host
         self._settings = settings
         self._replies = Replies(settings, None if isinstance(hmac_key, KeyRing) else hmac_key)
-        self._decoder = Decoder(limit=settings.message_limit, hmac_key=hmac_key, unsigned_pyro5=settings.unsigned_pyro5)
+        self._decoder = Decoder(
+            limit=min(settings.message_limit, settings.max_handshake_size),
+            hmac_key=hmac_key,
+            unsigned_pyro5=settings.unsigned_pyro5,
+            unpack_at_once=LARGE_PAYLOAD,
+        )
         self._out: list[bytes] = []
         self._state = State.CONNECTING
         self._current: Call | None = None
         self._straight: StraightRoad | None = None
         self._begun: BegunCall | None = None
         self._refusal: str | None = None
-        self.complaint: str | None = None
-        """What the client did wrong, where that is why the session is `closing`."""
+        self.complaints: list[Complaint] = []
+        """What the client did wrong. For whoever takes note of it, and empties this."""
         self.peer = Peer(0, local, remote)
         self._binder = Binder(host, self.peer)
 
@@ -74,13 +80,13 @@ class ServerSession:
 
     @property
     def busy(self) -> bool:
-        """A call is out whose reply must come before any other: what is read now has to wait."""
+        """A call is out whose reply must come before any other, or that is to be read: what comes now must wait."""
         return self._current is not None
 
     @property
     def held(self) -> int:
-        """Bytes that have come and wait for the rest of their message, or for a call that is out."""
-        return self._decoder.buffered
+        """Bytes that have come and wait: for the rest of their message, for a call that is out, or to be read."""
+        return self._decoder.buffered + (0 if self._current is None else self._current.held)
 
     def turn_away(self, reason: str) -> None:
         """Refuse the client, in words of its protocol, as soon as it has said which that is."""
@@ -126,10 +132,17 @@ class ServerSession:
                 self._break_off(problem)
                 return None
             if call is not None:
-                if not call.detached:
+                if not call.detached or not call.is_read:
                     self._current = call
                 return call
         return None
+
+    def read(self, call: Call) -> bool:
+        """A call has been read, in a worker thread. Whether this was all that the session had to wait for."""
+        if call is not self._current or not call.detached:
+            return False
+        self._current = None
+        return True
 
     def finish(self, call: Call) -> None:
         """Take back a call that has run. Its reply, if it has one, is among the next `data_to_send`."""
@@ -137,12 +150,16 @@ class ServerSession:
             self._current = None
         if call.reply:
             self._out.append(call.reply)
+        self.complaints += call.complaints
         if call.fatal:
             self.close()
 
     def close(self) -> None:
         """The connection has ended or must end. Results that were being streamed are dropped."""
         self._state = State.CLOSED
+        if self._current is not None:
+            self._current.forget()
+        self._binder.close()
         streams = list(self.peer.streams.values())
         self.peer.streams.clear()
         for stream in streams:
@@ -163,6 +180,7 @@ class ServerSession:
         try:
             serializer = self._replies.accepted_serializer(message)
         except SerializeError as problem:
+            self._complain(problem)
             self._out.append(self._replies.error(message, problem))
             self.close()
             return None
@@ -181,13 +199,14 @@ class ServerSession:
             self._refuse(self._replies.refusal(message.protocol, message.sequence, str(problem)), problem)
             return
         try:
-            answer, flags = self._handshake(message, serializer.loads(message.data))
+            answer, flags = self._handshake(message, serializer.loads(message.unpacked().data))
             data = serializer.dumps(answer)
         except Exception as problem:  # whatever a validator or the data lead to, the client is told
             reason = serializer.dumps(str(problem))
             self._refuse(self._replies.answer(message, MessageType.CONNECT_FAIL, reason), problem)
             return
         self._state = State.READY
+        self._decoder.limit = self._settings.message_limit
         self._out.append(self._replies.answer(message, MessageType.CONNECT_OK, data, flags))
 
     def _handshake(self, message: Message, data: object) -> tuple[object, int]:
@@ -214,14 +233,22 @@ class ServerSession:
         if self._state is State.CONNECTING:
             self._refuse(self._replies.refusal(protocol, sequence, str(problem)), problem)
             return
-        self.complaint = f"protocol error: {problem}"
+        self._complain(problem)
         if header is not None:
             request = Message(protocol, MessageType.INVOKE, header.serializer_id, NO_FLAGS, sequence, b"")
             self._out.append(self._replies.error(request, problem))
         self.close()
 
+    def _complain(self, problem: Exception) -> bool:
+        """Note what the client did wrong, if that is why there is this error."""
+        complaint = complaint_about(problem)
+        if complaint is not None:
+            self.complaints.append(complaint)
+        return complaint is not None
+
     def _refuse(self, refusal: bytes, problem: Exception) -> None:
-        self.complaint = f"refused: {problem}"
+        if not self._complain(problem):
+            self.complaints.append(Complaint(Offence.REFUSED_HANDSHAKE, f"{Offence.REFUSED_HANDSHAKE}: {problem}"))
         self._out.append(refusal)
         self.close()
 

@@ -65,7 +65,13 @@ class MsgpackFormat:
             else:
                 count = _counter()
                 value = msgpack.unpackb(
-                    data, strict_map_key=True, ext_hook=_extension, list_hook=count, object_hook=count
+                    data,
+                    strict_map_key=True,
+                    ext_hook=_extension,
+                    list_hook=count,
+                    object_hook=count,
+                    max_array_len=MAX_ELEMENTS,  # one of 16 million would stop all other threads for 0.2 seconds
+                    max_map_len=MAX_ELEMENTS,
                 )
         except (ValueError, TypeError, RecursionError, MemoryError, msgpack.UnpackException) as problem:
             raise SerializeError(f"invalid msgpack: {problem}") from problem

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -12,11 +13,14 @@ from pyronym.server.handshake import begin_tls
 from pyronym.server.loop import LoopBase
 from pyronym.tls import ServerCertificates
 
-ACCEPT_AT_ONCE: Final = 64
+ACCEPT_AT_ONCE: Final = 32
 """Clients that are accepted before the loop looks after those who are connected."""
 
-PAUSE_SECONDS: Final = 1.0
-"""How long no client is accepted after the system had no room for one."""
+PAUSE_SECONDS: Final = 0.1
+"""How long no client is accepted after the system had no room for one. To try so often costs nothing that counts."""
+
+LOG_SECONDS: Final = 60.0
+"""How often that is logged."""
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,7 @@ class Acceptor:
         self._new_protocol = new_protocol
         self._certificates = certificates
         self._pause: asyncio.TimerHandle | None = None
+        self._logged_at = -LOG_SECONDS
         sock.setblocking(False)
         self._start()
 
@@ -53,11 +58,16 @@ class Acceptor:
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as problem:
-                log.error("cannot accept clients, trying again in %g s: %s", PAUSE_SECONDS, problem)
+                if time.monotonic() - self._logged_at >= LOG_SECONDS:
+                    self._logged_at = time.monotonic()
+                    log.error("cannot accept clients, trying again every %g s: %s", PAUSE_SECONDS, problem)
                 self._loop.remove_reader(self._sock)
                 self._pause = self._loop.call_later(PAUSE_SECONDS, self._start)
                 return
-            self._loop.spawn(self._welcome(client))
+            if _has_left(client):
+                client.close()
+            else:
+                self._loop.spawn(self._welcome(client))
 
     async def _welcome(self, client: socket.socket) -> None:
         try:
@@ -79,3 +89,15 @@ class Acceptor:
             self._pause.cancel()
         self._loop.remove_reader(self._sock)
         self._sock.close()
+
+
+def _has_left(client: socket.socket) -> bool:
+    """Whether a client closed its connection without a word. To find that out here costs a tenth of welcoming it, and
+    those who come and go as fast as they can keep others waiting in the backlog.
+    """
+    try:
+        return client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

@@ -69,3 +69,5 @@ def _read(path: str, *, private: bool) -> dict[str, object]:
             raise ValueError(f"{path}: is not TOML (it is not UTF-8)") from None
         except tomllib.TOMLDecodeError as problem:
             raise ValueError(f"{path}: is not TOML ({problem})") from None
+        except RecursionError:
+            raise ValueError(f"{path}: is not TOML that can be read (it is nested too deeply)") from None

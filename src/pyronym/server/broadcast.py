@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import select
 import selectors
 import socket
 import struct
@@ -20,8 +21,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from pyronym.client.multicast import interfaces_of, multicast_group
+from pyronym.rpc.offences import Offence
 from pyronym.server.addresses import WILDCARDS, Place, address_towards, location, place_towards, unmapped
-from pyronym.server.limits import RateLimit
+from pyronym.server.limits import Offences, RateLimit
 from pyronym.server.listening import open_socket
 from pyronym.server.loop import Watchers
 from pyronym.settings import Settings, config
@@ -33,6 +35,14 @@ ANSWERS_PER_SECOND: Final = 20.0
 ANSWERS_AT_ONCE: Final = 200
 """For each asker. Anyone can send a question in the name of another, who then gets the answers: they must not become
 more than he hardly notices. Hundreds of programs that start together on one host still get theirs."""
+
+DATAGRAMS_PER_SECOND: Final = 1000.0
+DATAGRAMS_AT_ONCE: Final = 500
+"""From all together, that the thread takes. What comes faster waits in the socket, which drops what it has no room for:
+a thread that never waits would keep the name server in the same process from its work."""
+
+REST_SECONDS: Final = 0.02
+"""How long the thread takes none after so many."""
 
 # Linux tells at which of its addresses a datagram arrived. Python names this option from version 3.12 on.
 _IP_PKTINFO: Final = getattr(socket, "IP_PKTINFO", 8) if sys.platform == "linux" else None
@@ -89,6 +99,8 @@ class BroadcastServer:
         name = self.sock.getsockname()
         self.locationStr = location(host or name[0], name[1])
         self._rate = RateLimit(ANSWERS_PER_SECOND, ANSWERS_AT_ONCE)
+        self.offences = Offences()
+        """Counts datagrams that were not answered."""
         self._watchers = Watchers()
         self._thread: threading.Thread | None = None
         self._stop_reading, self._stop_writing = os.pipe()
@@ -107,12 +119,21 @@ class BroadcastServer:
         """Answer one question, if there is one. Never waits, never raises."""
         try:
             question, ancillary, _, asker = self.sock.recvmsg(len(QUESTION) + 1, _ANCILLARY_SIZE)
-            if question == QUESTION and self._rate.allows(asker[0], time.monotonic()):
+            if question != QUESTION:
+                self._ignore(Offence.BROKEN_DATAGRAM, asker[0])
+            elif not self._rate.allows(asker[0], time.monotonic()):
+                self._ignore(Offence.DATAGRAMS, asker[0])
+            else:
                 self.sock.sendto(self._answer(ancillary, *asker), asker)
         except BlockingIOError:
             pass
         except OSError as problem:
             log.debug("cannot answer a question for the name server: %s", problem)
+
+    def _ignore(self, why: Offence, asker: str) -> None:
+        # One line a minute for all of them: whoever sends datagrams can name any sender.
+        if self.offences.note(why, "datagrams", time.monotonic()):
+            log.warning("broadcast server: ignoring a datagram from %s: %s", asker, why)
 
     def _answer(
         self, ancillary: Iterable[tuple[int, int, bytes]], asker: str, _: int, flow: int = 0, interface: int = 0
@@ -138,8 +159,12 @@ class BroadcastServer:
         with selectors.DefaultSelector() as selector:
             selector.register(self.sock, selectors.EVENT_READ)
             selector.register(self._stop_reading, selectors.EVENT_READ)
+            pace = RateLimit(DATAGRAMS_PER_SECOND, DATAGRAMS_AT_ONCE)
             while all(key.fileobj is self.sock for key, _ in selector.select()):
-                self.processRequest()
+                if pace.allows("all", time.monotonic()):
+                    self.processRequest()
+                else:
+                    select.select([self._stop_reading], [], [], REST_SECONDS)
 
     def attach(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Let an asyncio loop serve this, the running one if none is given. To be called in the thread of that loop."""

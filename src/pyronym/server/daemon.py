@@ -8,19 +8,26 @@ import resource
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, Unpack
 
+from pyronym.client.aio.keeping import Options, Plan
+from pyronym.client.announce import ThreadAnnouncement
+from pyronym.client.announcing import LEASE
+from pyronym.client.endpoint import key_bytes
 from pyronym.client.locate import locate
-from pyronym.client.proxy import Proxy, key_bytes, proxies_from_references
+from pyronym.client.proxy import Proxy, proxies_from_references
 from pyronym.errors import DaemonError, PyroError
 from pyronym.rpc.hosting import Address, Hosted, Peer
+from pyronym.rpc.offences import Offence
 from pyronym.rpc.session import ServerSession
 from pyronym.server.accepting import Acceptor
 from pyronym.server.addresses import Place, family_name, location, unmapped
+from pyronym.server.announced import Announced
 from pyronym.server.hosted import DaemonObject, HostedDaemon
-from pyronym.server.limits import admission
+from pyronym.server.limits import Offences, admission
 from pyronym.server.listening import SocketFile, listen_tcp, listen_unix
 from pyronym.server.loop import LoopBase, ServerLoop, Watchers
 from pyronym.server.objects import Objects
@@ -42,6 +49,9 @@ SEARCHERS: Final = 2
 
 CLOSE_SECONDS: Final = 5.0
 """How long `close` waits for another thread to stop serving."""
+
+YIELD_SECONDS: Final = 1.0
+"""How long who wants to serve waits for another thread that does so only while it waits for something."""
 
 log = logging.getLogger(__name__)
 
@@ -106,10 +116,14 @@ class Daemon:
         """Several HMAC keys instead of one. Changing them changes nothing for open connections."""
         self._objects = Objects(self, settings)
         self._objects.add(DAEMON_NAME, DaemonObject(self, Peer(0, None, None)), HostedDaemon(self))
+        self._offences = Offences()
         self._workers = Workers(settings.threadpool_size)
         self._readers = Workers(READERS)
         self._searchers = Workers(SEARCHERS)
         self._watchers = Watchers()
+        self._announced = Announced()
+        self._awaited: set[Future[None]] = set()
+        self._wanted = False  # somebody waits for those who serve only while they wait for one of these
         self._lock = threading.Lock()  # held by the thread that runs the loop
         self._driver: int | None = None
         self._closing = False
@@ -165,6 +179,7 @@ class Daemon:
             lambda peer: self.clientDisconnect(peer),  # it may be replaced later
             self._settings,
             admission(self._settings, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+            self._offences,
         )
 
     def _accept_from(self, sock: socket.socket, certificates: ServerCertificates | None) -> None:
@@ -195,6 +210,11 @@ class Daemon:
     def _pyroHmacKey(self, key: str | bytes | None) -> None:
         self._hmac_key = key_bytes(key)
 
+    @property
+    def offences(self) -> dict[Offence, int]:
+        """How often clients were stopped from doing something, of each kind, since the daemon was made."""
+        return self._offences.counts
+
     # Objects
 
     @property
@@ -213,7 +233,53 @@ class Daemon:
 
     def unregister(self, objectOrId: object) -> None:
         """Stop hosting an object or a class. DaemonError if it is an object without an id; unknown ids are ignored."""
+        object_id = objectOrId if isinstance(objectOrId, str) else getattr(objectOrId, "_pyroId", None)
         self._objects.unregister(objectOrId)
+        self._announced.end(str(object_id))
+
+    def announce(
+        self,
+        obj_or_class: object,
+        name: str,
+        lease: float = LEASE,
+        metadata: Iterable[str] | None = None,
+        *,
+        objectId: str | None = None,
+        **options: Unpack[Options],
+    ) -> ThreadAnnouncement:
+        """Host an object or a class, if that is not done already, and keep its URI registered under `name`.
+
+        Arguments and errors as those of `register` and of `pyronym.announce`; if one fails nothing is left of the
+        other. The announcement ends, within moments, when the object is unregistered or the daemon is closed; it can be
+        ended before. While it waits for the name server, which may be in this daemon, this one is served if nobody else
+        does that. From inside of an ``async def`` method or a hook of the daemon nothing is waited for.
+        """
+        is_new = not any(obj_or_class is known for known in self._objects.by_id.values())
+        uri = self.register(obj_or_class, objectId) if is_new else self.uriFor(obj_or_class)
+        try:
+            announcement = ThreadAnnouncement(Plan.of(name, uri, lease, metadata, options))
+            self._announced.add(str(uri.object), announcement)
+            self._wait_for(announcement.started)
+        except BaseException:
+            if is_new:
+                self.unregister(obj_or_class)
+            raise
+        return announcement
+
+    def _wait_for(self, outcome: Future[None]) -> None:
+        """Wait for an outcome that may depend on this daemon. Raises what it raises."""
+        if threading.get_ident() == self._driver:
+            return
+        self._awaited.add(outcome)
+        outcome.add_done_callback(lambda _: self._loop.wake())
+        try:
+            if self._lock.acquire(blocking=False):
+                with self._holding_the_lock() as is_open:
+                    if is_open:
+                        self._loop.serve(lambda: not (outcome.done() or self._wanted), self._settings.polltimeout)
+            outcome.result()
+        finally:
+            self._awaited.discard(outcome)
 
     def registered(self) -> list[str]:
         """The ids of all objects; the daemon's own is one of them."""
@@ -259,6 +325,9 @@ class Daemon:
 
     def clientDisconnect(self, conn: Peer) -> None:
         """Called when a client has gone. Runs on the daemon's loop, so it must not wait for anything."""
+
+    def _leave(self) -> None:
+        """Called once, on the loop, before the connections are closed: for calls that would not end for long."""
 
     def _release(self) -> None:
         """Called once, when the daemon is closed and answers nobody any more: for what a subclass has to give back."""
@@ -340,15 +409,30 @@ class Daemon:
 
     @contextmanager
     def _driving(self, patience: float = 0) -> Iterator[bool]:
-        """The right to run the loop in the body, for one thread at a time; False if the daemon is closed or closing.
-
-        Whoever has had it closes the daemon, if that was asked meanwhile.
-        """
-        if not self._lock.acquire(timeout=patience):
+        """The right to run the loop in the body, for one thread at a time; False if the daemon is closed or closing."""
+        if not self._take_lock(patience):
             if not self._closing:
                 raise DaemonError("the daemon is being served already (by another thread, or further up in this one)")
             yield False
             return
+        with self._holding_the_lock() as is_open:
+            yield is_open
+
+    def _take_lock(self, patience: float) -> bool:
+        if self._lock.acquire(timeout=patience):
+            return True
+        if not self._awaited or threading.get_ident() == self._driver:
+            return False
+        self._wanted = True
+        self._loop.wake()
+        try:
+            return self._lock.acquire(timeout=YIELD_SECONDS)
+        finally:
+            self._wanted = False
+
+    @contextmanager
+    def _holding_the_lock(self) -> Iterator[bool]:
+        """As `_driving`, which has got the lock. Whoever has had it closes the daemon, if that was asked meanwhile."""
         self._driver = threading.get_ident()
         try:
             yield not self._closed
@@ -363,6 +447,7 @@ class Daemon:
     def _finish(self) -> None:
         log.debug("daemon %s closing", self.locationStr)
         self._closed = True
+        self._announced.end_all()
         if self._socket_file is not None:
             self._socket_file.remove()
         self._watchers.remove_all()
@@ -379,6 +464,7 @@ class Daemon:
     async def _say_goodbye(self) -> None:
         for acceptor in self._acceptors:
             acceptor.close()
+        self._leave()
         await self._clients.leave(GOODBYE_SECONDS)
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:

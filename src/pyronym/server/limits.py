@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import enum
+import threading
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Final, Generic, TypeVar
 
+from pyronym.rpc.offences import Offence
 from pyronym.settings import Settings
 
 T = TypeVar("T", bound=Hashable)
 
 REMEMBERED: Final = 4096
-"""Sources and offenders that are remembered. When there are more, it starts again with none."""
+"""Sources and offenders that are remembered."""
 
 
 class Phase(enum.Enum):
-    """What a client may let a server wait for."""
+    """What a client may let a server wait for, and what it has done wrong when it takes too long."""
 
-    HANDSHAKE = "did not finish its handshake"
-    MESSAGE = "did not finish a message that it had begun"
-    READING = "did not read what it was answered"
+    HANDSHAKE = Offence.HANDSHAKE_TIME
+    MESSAGE = Offence.MESSAGE_TIME
+    READING = Offence.UNREAD
+    CALL = Offence.HELD
+    """A call is being performed: the client waits, not the server. There is no time limit, but what is held counts."""
 
 
 class Patience(Generic[T]):
@@ -120,36 +124,45 @@ class Offences:
     _PAUSE: Final = 60.0
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        """How often each kind of offence happened."""
-        self._told: dict[tuple[str, str], float] = {}
+        self._lock = threading.Lock()
+        self._counts: Counter[Offence] = Counter(dict.fromkeys(Offence, 0))
+        self._told: dict[str, float] = {}
 
-    def note(self, what: str, offender: str, now: float) -> bool:
-        """Count an offence. Whether to log it: once a minute for each kind and offender."""
-        self.counts[what] += 1
-        key = what, offender
-        if now - self._told.get(key, -self._PAUSE) < self._PAUSE:
-            return False
-        if len(self._told) >= REMEMBERED:
-            self._told.clear()
-        self._told[key] = now
-        return True
+    @property
+    def counts(self) -> dict[Offence, int]:
+        """How often each kind happened so far."""
+        with self._lock:
+            return dict(self._counts)
+
+    def note(self, what: Offence, offender: str, now: float) -> bool:
+        """Count an offence. Whether to log it: once a minute for each offender. From any thread."""
+        with self._lock:
+            self._counts[what] += 1
+            if now - self._told.get(offender, -self._PAUSE) < self._PAUSE:
+                return False
+            if len(self._told) >= REMEMBERED:
+                self._told.clear()
+            self._told[offender] = now
+            return True
 
 
 class RateLimit:
-    """Allows each source `rate` events a second, and `burst` at once (a token bucket)."""
+    """Allows each source `rate` events a second, and `burst` at once (a token bucket).
+
+    Of more sources than can be remembered, those are forgotten that were heard of longest ago.
+    """
 
     def __init__(self, rate: float, burst: int) -> None:
         self._rate = rate
         self._burst = burst
-        self._tokens: dict[str, tuple[float, float]] = {}
+        self._tokens: dict[str, tuple[float, float]] = {}  # those heard of last come last
 
     def allows(self, source: str, now: float) -> bool:
         """Whether another event is allowed now. If so it counts."""
-        tokens, since = self._tokens.get(source, (float(self._burst), now))
+        tokens, since = self._tokens.pop(source, (float(self._burst), now))
         tokens = min(self._burst, tokens + (now - since) * self._rate)
-        if len(self._tokens) >= REMEMBERED and source not in self._tokens:
-            self._tokens.clear()
+        if len(self._tokens) >= REMEMBERED:
+            del self._tokens[next(iter(self._tokens))]
         allowed = tokens >= 1
         self._tokens[source] = (tokens - 1 if allowed else tokens), now
         return allowed

@@ -49,6 +49,7 @@ class LoopBase(asyncio.AbstractEventLoop):
         super().__init__(*args)
         self._interrupted = False
         self._spawned: set[asyncio.Task[Any]] = set()
+        self._at_end_of_turn: set[Callable[[], object]] = set()
 
     def fileno(self) -> int:
         """The descriptor that is readable when a turn is due; -1 when the loop is closed."""
@@ -80,13 +81,31 @@ class LoopBase(asyncio.AbstractEventLoop):
         with suppress(RuntimeError):
             self.call_soon_threadsafe(_do_nothing)
 
+    def is_here(self) -> bool:
+        """Whether the loop is running, and in this thread."""
+        return asyncio._get_running_loop() is self
+
     def post(self, function: Callable[..., object], *args: object) -> None:
         """Have the loop call `function`; does nothing when the loop is closed. From any thread."""
-        if asyncio._get_running_loop() is self:
+        if self.is_here():
             self.call_soon(function, *args)  # nobody has to be woken
             return
         with suppress(RuntimeError):
             self.call_soon_threadsafe(function, *args)
+
+    def at_end_of_turn(self, function: Callable[[], object]) -> None:
+        """Have the loop call `function`, once, when it has taken what there is to read. In other threads than that of
+        the loop, and while it is not running: call it now.
+        """
+        if not self.is_here():
+            function()
+        elif function not in self._at_end_of_turn:
+            self._at_end_of_turn.add(function)
+            self.call_soon(self._end_turn, function)
+
+    def _end_turn(self, function: Callable[[], object]) -> None:
+        self._at_end_of_turn.discard(function)
+        function()
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task that lives until it is done. (asyncio leaves those that nobody holds to the garbage collector.)"""

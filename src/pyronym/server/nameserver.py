@@ -17,7 +17,7 @@ from pyronym.server.broadcast import BroadcastServer
 from pyronym.server.daemon import Daemon
 from pyronym.server.loop import LoopBase
 from pyronym.server.probing import Probing
-from pyronym.service.guard import Audit, settled
+from pyronym.service.guard import Audit, told
 from pyronym.service.hosted import HostedNameServer
 from pyronym.service.liveness import Suspect
 from pyronym.service.local import NameServer
@@ -33,9 +33,9 @@ log = logging.getLogger(__name__)
 
 
 EXPOSED: Final = (
-    "listening on %s without TLS or HMAC keys: whoever can reach this address can read and change all names; "
-    "switch TLS on (--tls-cert FILE) or set keys (--keys FILE), see docs/security.md, or listen on localhost or a Unix "
-    "socket"
+    "listening on %s, and not all clients need TLS or an HMAC key: whoever can reach this address can do what the "
+    "permissions allow to anyone; switch TLS on (--tls-cert FILE) or set keys (--keys FILE, without --unsigned-pyro5), "
+    "see docs/security.md, or listen on localhost or a Unix socket"
 )
 
 
@@ -99,6 +99,7 @@ class NameServerDaemon(Daemon):
             self.nameserver.close()
             raise
         self.nameserver.service.deliver = self._loop.post
+        self.nameserver.service.gather_by(self._loop.at_end_of_turn)
         self._probing: Probing | None = None
         self.tlsLocationStr: str | None = None
         """Where TLS is spoken, if it is a place beside `locationStr`; seen from beyond the NAT, if there is one."""
@@ -142,7 +143,9 @@ class NameServerDaemon(Daemon):
     def _begin_probing(self) -> Probing:
         from_here = all(place.is_loopback for place in self.places)
         service = self.nameserver.service
-        probing = Probing(service, self._settings, self._readers, self._remove_dead, all_from_here=from_here)
+        probing = Probing(
+            service, self._settings, self._readers, self._offences, self._remove_dead, all_from_here=from_here
+        )
         self._hosted.witness = probing.witness
         service.state_of = probing.state_of
         self._loop.spawn(probing.run())
@@ -153,11 +156,10 @@ class NameServerDaemon(Daemon):
         reasons = {suspect.record.name: f"{suspect.state}: {suspect.why}" for suspect in suspects}
 
         def note(changes: Sequence[Change], error: StorageError | None) -> None:
-            for (name, _), (outcome, about) in zip(changes, settled(changes, error), strict=True):
-                log.info("removing %r, %s: %s", name, reasons[name], outcome)
+            for (name, _), about in zip(changes, told(changes, error), strict=True):
+                log.info("removing %r, %s: %s", name, reasons[name], about["outcome"])
                 if self.audit is not None:
-                    line = {"who": "probe", "from": None, "what": "remove", "outcome": outcome}
-                    self.audit({**line, "why": reasons[name], **about})
+                    self.audit({"who": "probe", "from": None, "what": "remove", "why": reasons[name], **about})
 
         with suppress(StorageError):  # it is in the log, and the next round tries again
             self.nameserver.service.remove_unchanged([suspect.record for suspect in suspects], note)
@@ -182,10 +184,14 @@ class NameServerDaemon(Daemon):
 
     @property
     def is_protected(self) -> bool:
-        """Whether HMAC keys or TLS stand between the network and the server, or only this machine can reach it."""
+        """Whether TLS, or HMAC keys for all, stand before the server, or only this machine can reach it."""
         if all(place.is_loopback for place in self.places):
             return True
-        return bool(self._settings.ssl or self._pyroHmacKey or self.keys)
+        has_keys = (self._pyroHmacKey or self.keys) and not self._settings.unsigned_pyro5
+        return bool(self._settings.ssl or has_keys)
+
+    def _leave(self) -> None:
+        self.nameserver.service.end_watches()
 
     def _release(self) -> None:
         if self._probing is not None:
@@ -241,6 +247,7 @@ def with_responder(
             # The internal address: those who hear a broadcast are on this side of a NAT.
             own = daemon.uriFor(NAMESERVER_NAME, nat=False)
             responder = BroadcastServer(own, bchost, bcport, places=daemon.places, settings=daemon._settings)
+            responder.offences = daemon._offences
     except BaseException:
         daemon.close()
         raise

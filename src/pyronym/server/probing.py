@@ -15,11 +15,13 @@ from typing import Final
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
 from pyronym.rpc.hosting import Peer
+from pyronym.rpc.offences import Offence
 from pyronym.server.limits import Offences
 from pyronym.server.probe import Prober
 from pyronym.server.workers import Workers
 from pyronym.service.liveness import Expected, Liveness, State, Suspect, is_loopback
-from pyronym.service.nameservice import NameService, Note
+from pyronym.service.nameservice import NameService
+from pyronym.service.pipeline import Note
 from pyronym.settings import Settings
 from pyronym.uri import URI
 
@@ -38,8 +40,8 @@ log = logging.getLogger(__name__)
 class Probing:
     """Watches over the objects of all records of `service`. `all_from_here`, `grace`: see Liveness.
 
-    `readers` read large answers. `remove` is given those whose records have to go. `witness` and `state_of` are what
-    HostedNameServer and NameService want.
+    `readers` read large answers. `offences` counts URIs that lead nowhere. `remove` is given those whose records have
+    to go. `witness` and `state_of` are what HostedNameServer and NameService want.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Probing:
         service: NameService,
         settings: Settings,
         readers: Workers,
+        offences: Offences,
         remove: Callable[[Sequence[Suspect]], object],
         *,
         all_from_here: bool,
@@ -58,7 +61,7 @@ class Probing:
         self._all_from_here = all_from_here
         self._clock = clock
         self._liveness = Liveness(settings.ns_autoclean_grace, all_from_here=all_from_here)
-        self._offences = Offences()
+        self._offences = offences
         self._resolvers = Workers(RESOLVERS)
         self._prober = Prober(settings, self._resolvers, readers)
 
@@ -84,7 +87,7 @@ class Probing:
                     continue
                 if not self._liveness.note_registration(record, from_here=from_here):
                     continue
-                if self._offences.note("unreachable URI", str(host), self._clock()):
+                if self._offences.note(Offence.LOOPBACK_URI, str(host), self._clock()):
                     log.warning("client %s registers %r as %s, where nobody else can reach it", host, name, record.uri)
 
         return note

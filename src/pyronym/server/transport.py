@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar, cast
 from pyronym.errors import PyroError
 from pyronym.rpc.call import IN_WORKER, Call
 from pyronym.rpc.hosting import Address, Deferred, Peer
+from pyronym.rpc.offences import Offence
 from pyronym.rpc.session import ServerSession
 from pyronym.server.addresses import plain_address, unix_user
 from pyronym.server.limits import Admission, Offences, Patience, Phase
@@ -52,7 +53,13 @@ SLICE_SECONDS: Final = 0.005
 SWEEP_SECONDS: Final = 0.5
 """How often those are looked for who have let the daemon wait for too long."""
 
-MAX_TURNED_AWAY: Final = 64
+HELD_STEP: Final = 1 / 8
+"""Those are looked for as well when so much of MAX_HELD has come since: half a second is long for a fast network."""
+
+MAX_WORDS: Final = 500
+"""Characters that the log says about one offence."""
+
+MAX_TURNED_AWAY: Final = 32
 """Clients beyond the limit of connections that are told so at a time. Further ones are closed without a word."""
 
 log = logging.getLogger(__name__)
@@ -63,8 +70,9 @@ class Clients:
 
     `workers` perform calls that may block; `searchers` those that only take long, and `readers` read those that are
     very large: both are few threads, for more would not be faster, and keep the loop waiting for the interpreter.
-    `new_session` makes a session, from the local and the remote address of a connection. `disconnected` is called when
-    a client leaves whose handshake was accepted. `settings` and `admission` say what is too much.
+    `offences` counts what clients do wrong. `new_session` makes a session, from the local and the remote address of a
+    connection. `disconnected` is called when a client leaves whose handshake was accepted. `settings` and `admission`
+    say what is too much.
     """
 
     def __init__(
@@ -77,6 +85,7 @@ class Clients:
         disconnected: Callable[[Peer], object],
         settings: Settings,
         admission: Admission,
+        offences: Offences,
     ) -> None:
         self.loop = loop
         self.workers = workers
@@ -85,7 +94,7 @@ class Clients:
         self.new_session = new_session
         self.disconnected = disconnected
         self.leaving = False
-        self.offences = Offences()
+        self._offences = offences
         self.patience: Patience[Connection] = Patience(
             {
                 Phase.HANDSHAKE: settings.handshake_timeout,
@@ -98,6 +107,7 @@ class Clients:
         self._idle_timeout = settings.idle_timeout
         self._max_held = settings.max_held
         self._sweeping = False
+        self._taken = 0
         self._open: set[Connection] = set()
         self._emptied = asyncio.Event()
 
@@ -109,7 +119,7 @@ class Clients:
             self._admission.enter(connection.address)
         else:
             self._turned_away.add(connection)
-            self.tell("too many connections", connection, refusal)
+            self.tell(Offence.CONNECTIONS, connection, refusal)
             if len(self._turned_away) > MAX_TURNED_AWAY:
                 connection.abort()
         self.watch(connection, Phase.HANDSHAKE)
@@ -134,13 +144,27 @@ class Clients:
             self._sweeping = True
             self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
-    def tell(self, what: str, connection: Connection, words: str) -> None:
-        """Count what a client was stopped from doing, and log it unless that was just done."""
-        if self.offences.note(what, str(connection.address), time.monotonic()):
-            log.warning("client %s: %s", connection.address or "at the Unix socket", words)
+    def tell(self, what: Offence, connection: Connection, words: str) -> None:
+        """Count what a client was stopped from doing, and log it unless there was a line about it in this minute."""
+        if self._offences.note(what, str(connection.address), time.monotonic()):
+            log.warning("client %s: %s", connection.address or "at the Unix socket", _harmless(words[:MAX_WORDS]))
+
+    def took(self, size: int) -> None:
+        """Note that so many bytes of unfinished messages have come."""
+        self._taken += size
+        if self._taken > self._max_held * HELD_STEP:
+            self._look()
 
     def _sweep(self) -> None:
+        """Look now, and again as long as anybody lets the daemon wait."""
+        self._look()
+        self._sweeping = bool(self.patience or (self._idle_timeout and self._open))
+        if self._sweeping:
+            self.loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    def _look(self) -> None:
         """Close the connections of those who have let the daemon wait for too long, or hold too much of its memory."""
+        self._taken = 0
         now = time.monotonic()
         held: dict[Connection, int] = {}
         for connection in self.patience:
@@ -148,24 +172,21 @@ class Clients:
             if has_read and self.patience.phase(connection) is Phase.READING:
                 self.patience.note(connection, Phase.READING, now, progress=True)
         for connection, phase in self.patience.overdue(now):
-            self._drop(connection, phase.value, f"it {phase.value} in time")
+            self._drop(connection, phase.value, phase.value)
             held.pop(connection, None)
         total = sum(held.values())
         for connection, size in sorted(held.items(), key=lambda item: item[1], reverse=True):
             if total <= self._max_held:
                 break
             words = f"of {total} bytes that are held for clients {size} are its (MAX_HELD={self._max_held})"
-            self._drop(connection, "held too much memory", words)
+            self._drop(connection, Offence.HELD, words)
             total -= size
         if self._idle_timeout:
             for connection in list(self._open):
                 if connection.idle_since(now) + self._idle_timeout < now:
-                    self._drop(connection, "was idle", f"it sent nothing for {self._idle_timeout:g} s")
-        self._sweeping = bool(self.patience or (self._idle_timeout and self._open))
-        if self._sweeping:
-            self.loop.call_later(SWEEP_SECONDS, self._sweep)
+                    self._drop(connection, Offence.IDLE, f"it sent nothing for {self._idle_timeout:g} s")
 
-    def _drop(self, connection: Connection, offence: str, why: str) -> None:
+    def _drop(self, connection: Connection, offence: Offence, why: str) -> None:
         self.patience.note(connection, None, 0)
         self.tell(offence, connection, f"closing its connection: {why}")
         connection.abort()
@@ -208,6 +229,7 @@ class Connection(asyncio.Protocol):
         self._unread = 0
         self._detached = 0
         self._yielded = False
+        self._performing = False
         self._heard = True
         self._idle_since = 0.0
         self.address: str | None = None
@@ -247,6 +269,8 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._advance()
+        if self._session.held:
+            self._clients.took(len(data))
 
     def eof_received(self) -> bool:
         """The client sends no more. It may still wait for the answers to what it has sent."""
@@ -289,7 +313,9 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def held(self) -> tuple[int, bool]:
-        """Bytes of unread answers and unfinished messages; whether the client has read some since this was asked."""
+        """Bytes of unread answers, unfinished messages and calls that nobody has read yet; whether the client has read
+        some answers since this was asked.
+        """
         before, self._unread = self._unread, self._transport.get_write_buffer_size()
         return self._unread + self._session.held, self._unread < before
 
@@ -313,6 +339,7 @@ class Connection(asyncio.Protocol):
         session = self._session
         self._yielded = False
         performed = False
+        self._performing = True
         try:
             if not self._clients.leaving:
                 performed = self._perform_calls()
@@ -320,9 +347,9 @@ class Connection(asyncio.Protocol):
         except Exception as problem:
             self._break(problem)
             return
+        finally:
+            self._performing = False
         if session.closing:
-            if session.complaint is not None:
-                self._clients.tell("protocol error", self, session.complaint)
             self._linger()
         elif (self._at_end and not self._is_blocked()) or (self._clients.leaving and not session.busy):
             self._transport.close()
@@ -339,7 +366,9 @@ class Connection(asyncio.Protocol):
             return Phase.READING
         if not self._accepted:
             return Phase.HANDSHAKE
-        return Phase.MESSAGE if self._session.held and not self._is_blocked() else None
+        if not self._session.held:
+            return None
+        return Phase.CALL if self._is_blocked() else Phase.MESSAGE
 
     def _perform_calls(self) -> bool:
         """Perform the calls that are there, as long as it is this client's turn. Whether there were any."""
@@ -385,6 +414,9 @@ class Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         self._unsent = 0
+        for complaint in self._session.complaints:
+            self._clients.tell(complaint.offence, self, complaint.words)
+        self._session.complaints.clear()
         data = self._session.data_to_send()
         if data:
             self._transport.write(data)
@@ -413,7 +445,15 @@ class Connection(asyncio.Protocol):
         loop = self._clients.loop
         if not hasattr(waited, "add_done_callback"):
             waited = loop.spawn(_completed(waited))
-        waited.add_done_callback(partial(loop.post, self._resume, call, steps))
+        waited.add_done_callback(partial(self._go_on, call, steps))
+
+    def _go_on(self, call: Call, steps: Steps, done: Deferred) -> None:
+        """What a call waits for is there. In any thread, and perhaps before `_wait` has returned."""
+        loop = self._clients.loop
+        if self._performing or not loop.is_here():
+            loop.post(self._resume, call, steps, done)
+        else:  # a turn of the loop less, which is 2 microseconds of a registration
+            self._resume(call, steps, done)
 
     def _resume(self, call: Call, steps: Steps, done: Deferred) -> None:
         result, problem = _outcome(done)
@@ -431,6 +471,8 @@ class Connection(asyncio.Protocol):
         """A call has come as far as it can: to something to wait for, or to its end."""
         if waited is not None:
             self._wait(call, steps, waited)
+            if self._session.read(call):
+                self._advance()
             return
         self._detached -= call.detached
         if self._lost:
@@ -449,6 +491,11 @@ class Connection(asyncio.Protocol):
             self._clients.workers.submit(self._session.close)
         else:
             self._session.close()
+
+
+def _harmless(words: str) -> str:
+    """Words of a stranger as one line for a terminal."""
+    return words if words.isprintable() else ascii(words)[1:-1]
 
 
 def _step(steps: Steps, result: object, problem: BaseException | None) -> object:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from reprlib import repr as shortened
 
+from pyronym.directory.leases import LONGEST, SHORTEST
+from pyronym.errors import LimitError
 from pyronym.settings import Settings
 from pyronym.uri import URI
 
@@ -35,17 +38,17 @@ def storable(text: str, what: str) -> str:
 
 
 def check_length(text: str, what: str, limit: int) -> None:
-    """ValueError for a text of more than `limit` characters."""
+    """LimitError for a text of more than `limit` characters."""
     if len(text) > limit:
-        raise ValueError(
+        raise LimitError(
             f"{what} is too long: {len(text)} characters (at most {limit}, MAX_NAME_LENGTH): {text[:40]!r}..."
         )
 
 
 def check_tags(tags: frozenset[str], settings: Settings) -> None:
-    """ValueError for more tags than one name may have, or for one that is too long."""
+    """LimitError for more tags than one name may have, or for one that is too long."""
     if len(tags) > settings.max_tags:
-        raise ValueError(f"metadata has too many tags: {len(tags)} (at most {settings.max_tags}, MAX_TAGS)")
+        raise LimitError(f"metadata has too many tags: {len(tags)} (at most {settings.max_tags}, MAX_TAGS)")
     for tag in tags:
         check_length(tag, "a metadata tag", settings.max_name_length)
 
@@ -87,3 +90,48 @@ def checked_prefix(prefix: object) -> str:
     if not isinstance(prefix, str):
         raise TypeError(f"prefix must be a str, not {type(prefix).__name__}")
     return prefix
+
+
+def checked_lease(lease: object) -> float | None:
+    """The seconds of a lease; None for none. TypeError if it is no number, ValueError if it cannot be kept."""
+    if lease is None:
+        return None
+    if isinstance(lease, bool) or not isinstance(lease, int | float):
+        raise TypeError(f"lease must be a number of seconds or None, not {type(lease).__name__}")
+    if not SHORTEST <= lease <= LONGEST:
+        raise ValueError(f"invalid lease: {lease} (expected {SHORTEST:g} to {LONGEST:.0f} seconds)")
+    return float(lease)
+
+
+def checked_names(names: object) -> dict[str, str | None]:
+    """What is to be renewed: a name, a collection of names, or a dict of name -> id, as such a dict. TypeError."""
+    if isinstance(names, str):
+        return {names: None}
+    if isinstance(names, Mapping):
+        for lease_id in names.values():
+            if not isinstance(lease_id, str | None):
+                raise TypeError(f"the id of a registration must be a str, not {shortened(lease_id)}")
+        return {checked_name(name): lease_id for name, lease_id in names.items()}
+    if not isinstance(names, _COLLECTIONS):
+        raise TypeError(f"names should be a collection of str, or a dict, not {type(names).__name__}")
+    return {checked_name(name): None for name in names}
+
+
+def checked_since(since: object) -> int | None:
+    """A revision, or None. TypeError if it is no whole number, ValueError if it is negative."""
+    if since is None:
+        return None
+    if isinstance(since, bool) or not isinstance(since, int):
+        raise TypeError(f"since must be a revision (a whole number) or None, not {type(since).__name__}")
+    if since < 0:
+        raise ValueError(f"invalid since: {since} (expected a revision, 0 or more)")
+    return since
+
+
+def checked_timeout(timeout: object) -> float:
+    """A number of seconds. TypeError if it is no number, ValueError if it is negative or not finite."""
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
+    if not (math.isfinite(timeout) and timeout >= 0):
+        raise ValueError(f"invalid timeout: {timeout} (expected a number of seconds, 0 or more)")
+    return float(timeout)

@@ -1,11 +1,14 @@
-"""Changes on their way to the storage, as those who wait for them see them."""
+"""Results that are not there yet, as those who wait for them see them."""
 
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import islice
 from threading import Condition, RLock
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from pyronym.directory.directory import Staged
 from pyronym.directory.record import Change
@@ -13,63 +16,45 @@ from pyronym.errors import StorageError
 
 T = TypeVar("T")
 
+Deliver: TypeAlias = Callable[[Callable[[], None]], object]
+"""Calls a function later, in the thread that callbacks are for, when others have had their turn."""
+
+SLICE: Final = 100
+"""Callbacks that are called at one go. What each of them does takes up to 0.1 milliseconds, in which others wait."""
+
 log = logging.getLogger(__name__)
 
 
-class Commit(Generic[T]):
-    """A result that is there when some changes are durable: waited for with `result`, or called back.
+class Deferral(ABC, Generic[T]):
+    """A result that is not there yet: waited for with `result`, or called back.
 
-    All commits of a service share its `lock`, which guards them, and `settled`, a condition with that lock, which is
-    notified when some are done. So nothing has to be made for each of them: a future of `concurrent.futures` costs 2
+    All of a service share its `lock`, which guards them, and `settled`, a condition with that lock, which is notified
+    when some are done. So nothing has to be made for each of them: a future of `concurrent.futures` costs 2
     microseconds of the 24 that a durable registration cost with it.
     """
 
-    __slots__ = (
-        "_callbacks",
-        "_done",
-        "_lock",
-        "_settled",
-        "_value",
-        "builds_on",
-        "changes",
-        "error",
-        "note",
-        "staged",
-    )
+    __slots__ = ("_callbacks", "_done", "_lock", "_settled")
 
-    staged: Staged
-
-    def __init__(
-        self, changes: Sequence[Change], value: T, builds_on: str | None, lock: RLock, settled: Condition
-    ) -> None:
-        self.changes = changes
-        self.builds_on = builds_on
-        """The name whose earlier change must succeed for this one to make sense."""
-        self.error: StorageError | None = None
-        self.note: Callable[[StorageError | None], None] | None = None
-        """Called with `error` when the result is there, before anybody else is told."""
-        self._value = value
+    def __init__(self, lock: RLock, settled: Condition) -> None:
         self._lock = lock  # to take it by way of the condition costs 0.3 microseconds more
         self._settled = settled
         self._done = False
-        self._callbacks: tuple[Callable[[Commit[T]], object], ...] = ()
+        self._callbacks: tuple[Callable[[Deferral[T]], object], ...] = ()
 
     def done(self) -> bool:
         """Whether the result is there."""
         return self._done
 
     def result(self, timeout: float | None = None) -> T:
-        """Wait for the result. Raises the reason when nothing was changed, TimeoutError after `timeout` seconds."""
+        """Wait for the result. Raises the reason when there is none, TimeoutError after `timeout` seconds."""
         if not self._done:
             with self._settled:
                 if not self._settled.wait_for(self.done, timeout):
-                    raise TimeoutError(f"the change is not durable after {timeout} seconds")
-        if self.error is not None:
-            raise self.error
-        return self._value
+                    raise TimeoutError(f"the result is not there after {timeout} seconds")
+        return self._outcome()
 
-    def add_done_callback(self, callback: Callable[[Commit[T]], object]) -> None:
-        """Have `callback` called with this commit when the result is there; at once if it is."""
+    def add_done_callback(self, callback: Callable[[Deferral[T]], object]) -> None:
+        """Have `callback` called with this object when the result is there; at once if it is."""
         with self._lock:
             if not self._done:
                 self._callbacks += (callback,)
@@ -87,10 +72,47 @@ class Commit(Generic[T]):
             try:
                 callback(self)
             except Exception:
-                log.exception("a callback of a commit failed")
+                log.exception("a callback of a result failed")
+
+    @abstractmethod
+    def _outcome(self) -> T:
+        """The result, now that it is there, or its exception raised."""
 
 
-def call_all_back(commits: Iterable[Commit[Any]]) -> None:
-    """Call all those who wait for some commits, in the order of the commits."""
-    for commit in commits:
-        commit.call_back()
+class Commit(Deferral[T]):
+    """A result that is there when some changes are durable. Raises why not, when nothing was changed."""
+
+    __slots__ = ("_value", "builds_on", "changes", "error", "note", "staged")
+
+    staged: Staged
+
+    def __init__(
+        self, changes: Sequence[Change], value: T, builds_on: Iterable[str], lock: RLock, settled: Condition
+    ) -> None:
+        super().__init__(lock, settled)
+        self.changes = changes
+        self.builds_on = builds_on
+        """The names whose earlier changes must succeed for this one to make sense."""
+        self.error: StorageError | None = None
+        self.note: Callable[[StorageError | None], None] | None = None
+        """Called with `error` when the result is there, before anybody else is told."""
+        self._value = value
+
+    def _outcome(self) -> T:
+        if self.error is not None:
+            raise self.error
+        return self._value
+
+
+def call_back(finished: Iterable[Deferral[Any]], deliver: Deliver) -> None:
+    """Have all those called back who wait for some results, in the order of the results."""
+    rest = iter(finished)
+    batch = list(islice(rest, SLICE))
+    if batch:
+        deliver(partial(_call_back, batch, rest, deliver))
+
+
+def _call_back(batch: Iterable[Deferral[Any]], rest: Iterable[Deferral[Any]], deliver: Deliver) -> None:
+    for one in batch:
+        one.call_back()
+    call_back(rest, deliver)  # when others have had their turn: thousands may wait for one result

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from pyronym.directory.record import Change, Record
+from pyronym.directory.record import Change, Lease, Record
 from pyronym.errors import SecurityError, StorageError
-from pyronym.service.nameservice import NameService, Note, Outcome, waited_for
+from pyronym.service.leasing import Holder
+from pyronym.service.nameservice import NameService, Renewal
 from pyronym.service.permissions import READ, REMOVE, Grant
+from pyronym.service.pipeline import Note, Outcome, waited_for
+from pyronym.service.watches import News, Watch
 
 T = TypeVar("T")
 
@@ -36,6 +39,9 @@ class Guard:
         self._audit = audit
         self._witness = witness
         self.count = service.count
+        self.new_lease = service.new_lease
+        self.disconnect = service.disconnect
+        self.discard = service.discard
         self.state_of = service.state_of
 
     # Reading
@@ -71,12 +77,41 @@ class Guard:
         """As the service's."""
         return self._visible(self._service.with_any(tags))
 
+    def watch(
+        self,
+        prefix: str,
+        since: int | None,
+        timeout: float,
+        show: Callable[[News], T],
+        *,
+        client: str | None = None,
+    ) -> T | Watch[T]:
+        """As the service's, of names that the client may read."""
+        sees = None if self._grant.reads_everything else partial(self._grant.may, READ)
+        return self._service.watch(prefix, since, timeout, show, sees=sees, client=client)
+
     # Changing
 
-    def register(self, name: str, uri: str, tags: frozenset[str], *, safe: bool = False) -> Outcome[None]:
+    def register(
+        self,
+        name: str,
+        uri: str,
+        tags: frozenset[str],
+        *,
+        safe: bool = False,
+        lease: Lease | None = None,
+        answer: Any = None,
+    ) -> Outcome[Any]:
         """As the service's."""
         with self._denials("register", name=name, uri=uri, tags=sorted(tags)):
-            return self._register(name, uri, tags, safe=safe)
+            return self._register(name, uri, tags, safe=safe, lease=lease, answer=answer)
+
+    def renew(
+        self, names: Mapping[str, str | None], seconds: float | None, holder: Holder, show: Callable[[Renewal], T]
+    ) -> Outcome[T]:
+        """As the service's. If one of the names may not be renewed, none is."""
+        with self._denials("renew", names=sorted(names)):
+            return self._service.renew(names, seconds, holder, show, grant=self._grant, note=self._note("renew"))
 
     def set_metadata(self, name: str, tags: frozenset[str]) -> Outcome[None]:
         """As the service's."""
@@ -116,9 +151,19 @@ class Guard:
     def _get_if_readable(self, name: str) -> Record | None:
         return self._service.get(name) if self._grant.may(READ, name) else None
 
-    def _register(self, name: str, uri: str, tags: frozenset[str], *, safe: bool) -> Outcome[None]:
+    def _register(
+        self,
+        name: str,
+        uri: str,
+        tags: frozenset[str],
+        *,
+        safe: bool,
+        lease: Lease | None = None,
+        answer: Any = None,
+    ) -> Outcome[Any]:
+        note = self._note("register", self._witness)
         return self._service.register(
-            name, uri, tags, safe=safe, grant=self._grant, note=self._note("register", self._witness)
+            name, uri, tags, safe=safe, lease=lease, answer=answer, grant=self._grant, note=note
         )
 
     def _remove(self, names: Iterable[str]) -> Outcome[int]:
@@ -136,7 +181,7 @@ class Guard:
         try:
             yield
         except SecurityError as problem:
-            self._take_down(action, "denied", {**asked, "why": str(problem)})
+            self._take_down(action, {"outcome": "denied", **asked, "why": str(problem)})
             raise
 
     def _note(self, action: str, witness: Note | None = None) -> Note | None:
@@ -145,23 +190,22 @@ class Guard:
     def _settled(
         self, action: str, witness: Note | None, changes: Sequence[Change], error: StorageError | None
     ) -> None:
-        for outcome, about in settled(changes, error):
-            self._take_down(action, outcome, about)
+        for about in told(changes, error):
+            self._take_down(action, about)
         if witness is not None:
             witness(changes, error)
 
-    def _take_down(self, action: str, outcome: str, about: Mapping[str, object]) -> None:
+    def _take_down(self, action: str, about: Mapping[str, object]) -> None:
         if self._audit is not None:
-            who = {"who": self._grant.principal, "from": self._address}
-            self._audit({**who, "what": action, "outcome": outcome, **about})
+            self._audit({"who": self._grant.principal, "from": self._address, "what": action, **about})
 
 
-def settled(changes: Sequence[Change], error: StorageError | None) -> Iterator[tuple[str, dict[str, object]]]:
-    """What the audit log says of changes that are durable or have failed: the outcome of each, and what it is about."""
+def told(changes: Sequence[Change], error: StorageError | None) -> Iterator[dict[str, object]]:
+    """What the audit log has to say of each change that is durable, or has failed."""
     for change in changes:
-        about: dict[str, object] = {"name": change.name}
+        about: dict[str, object] = {"outcome": "done" if error is None else "failed", "name": change.name}
         if change.record is not None:
             about |= {"uri": change.record.uri, "tags": sorted(change.record.metadata)}
         if error is not None:
             about["why"] = str(error)
-        yield "done" if error is None else "failed", about
+        yield about

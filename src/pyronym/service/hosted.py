@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
+from pyronym.directory.record import Change
+from pyronym.errors import StorageError
 from pyronym.rpc.exposed import Members, exposed_members
 from pyronym.rpc.hosting import Address, Hosted, Peer, StraightRoad
 from pyronym.service import pyro4, pyro5, requests
-from pyronym.service.guard import Audit, Guard
-from pyronym.service.nameservice import NameService, Note
+from pyronym.service.guard import Audit, Guard, told
+from pyronym.service.nameservice import NameService
 from pyronym.service.permissions import OPEN, Client, Permissions
+from pyronym.service.pipeline import Note
 from pyronym.service.straight_road import Requests, straight_road
 from pyronym.settings import Settings
 from pyronym.uri import URI
@@ -31,14 +35,23 @@ class HostedNameServer(Hosted):
     ) -> None:
         self.permissions: Permissions | None = None
         """What clients may do; None: everything. A client gets what is set when it connects."""
-        self.audit: Audit | None = None
-        """Told of what clients change, and of what they were refused."""
         self.witness: Callable[[Peer], Note | None] = lambda peer: None
         """Who is told of what a client registers."""
+        self._audit: Audit | None = None
         self._service = service
         self._own_uris = own_uris
         self._settings = settings
         self._requests = {protocol: Requests(service, protocol, settings) for protocol in (PYRO4, PYRO5)}
+
+    @property
+    def audit(self) -> Audit | None:
+        """Told of what clients change, of what they were refused, and of what has gone because leases ended."""
+        return self._audit
+
+    @audit.setter
+    def audit(self, audit: Audit | None) -> None:
+        self._audit = audit
+        self._service.expiry_note = None if audit is None else partial(_take_down_expiry, audit)
 
     def members(self, protocol: int) -> Members:
         """The methods of the dialect that goes with `protocol`."""
@@ -50,7 +63,13 @@ class HostedNameServer(Hosted):
         if own_uri is None and isinstance(peer.local, tuple):
             own_uri = self._own_uris.get(("", peer.local[1]))
         service = self._guard(peer) or self._service
-        return _dialect(peer.protocol)(service, peer.local, own_uri, self._settings)
+        client = peer.remote[0] if isinstance(peer.remote, tuple) else None
+        return _dialect(peer.protocol)(service, peer.local, own_uri, self._settings, client)
+
+    def release(self, bound: object) -> None:
+        """A client has gone."""
+        assert isinstance(bound, requests.NameServer), "that is what `bind` gives"
+        bound.disconnected()
 
     def straight_road(self, peer: Peer, hmac_key: bytes | None) -> StraightRoad | None:
         """The straight road for one client."""
@@ -62,15 +81,21 @@ class HostedNameServer(Hosted):
     def _guard(self, peer: Peer) -> Guard | None:
         """What stands between this client and the service; None: nothing."""
         witness = self.witness(peer)
-        if self.permissions is None and self.audit is None and witness is None:
+        limited = self._settings.max_names_per_client
+        if self.permissions is None and self._audit is None and witness is None and not limited:
             return None
         host, address = None, "unix socket"
         if isinstance(peer.remote, tuple):
             host, port = peer.remote
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         client = Client(peer.tls_subject, peer.key_name, peer.unix_user, host)
-        return Guard(self._service, (self.permissions or OPEN).grant(client), address, self.audit, witness)
+        return Guard(self._service, (self.permissions or OPEN).grant(client), address, self._audit, witness)
 
 
 def _dialect(protocol: int) -> type[requests.NameServer]:
     return pyro4.NameServer if protocol == PYRO4 else pyro5.NameServer
+
+
+def _take_down_expiry(audit: Audit, changes: Sequence[Change], error: StorageError | None) -> None:
+    for about in told(changes, error):
+        audit({"who": "the name server", "from": None, "what": "expire", **about})

@@ -68,8 +68,8 @@ def unprobed(record: Record) -> State:
 
 
 def is_probed(record: Record) -> bool:
-    """Whether the life of a record depends on probes, if its URI allows them."""
-    return record.name != NAMESERVER_NAME
+    """Whether the life of a record depends on probes, if its URI allows them: not if it depends on a lease."""
+    return record.name != NAMESERVER_NAME and record.lease is None
 
 
 @lru_cache(maxsize=4096)

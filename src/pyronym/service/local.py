@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from concurrent.futures import Future
 from typing import TypeVar
 
 from pyronym.rpc.exposed import expose
 from pyronym.rpc.hosting import LongWork
 from pyronym.service import pyro4
-from pyronym.service.commit import Commit
+from pyronym.service.commit import Deferral
+from pyronym.service.feed import Subscriber
 from pyronym.service.nameservice import NameService
 from pyronym.service.requests import Answer
 from pyronym.settings import Settings, config
@@ -36,7 +37,7 @@ class NameServer:
     ) -> None:
         self.storage = MemoryStorage() if storageProvider is None else storageProvider
         settings = settings or config.settings
-        self.service = NameService(storage_behind(self.storage), settings.regex_timeout)
+        self.service = NameService(storage_behind(self.storage), settings)
         self._requests = pyro4.NameServer(self.service)
 
     def adopt(self, uri: URI, tags: frozenset[str]) -> None:
@@ -61,12 +62,57 @@ class NameServer:
         return self._requests.lookup(name, return_metadata)  # type: ignore[return-value]  # this dialect has lists
 
     @expose
-    def register(self, name: str, uri: str | URI, safe: bool = False, metadata: Iterable[str] | None = None) -> None:
+    def register(
+        self,
+        name: str,
+        uri: str | URI,
+        safe: bool = False,
+        metadata: Iterable[str] | None = None,
+        *,
+        lease: float | None = None,
+    ) -> dict[str, object] | None:
         """Register `uri` under `name`, in place of what is there; with `safe`, NameTakenError if anything is.
 
-        PyroError if `uri` is no URI, TypeError if an argument is of the wrong type.
+        With a `lease`, in seconds, the record is removed when it was not renewed for so long; then a dict is returned
+        with the `id` of this registration, for `renew`. PyroError if `uri` is no URI, TypeError if an argument is of
+        the wrong type, ValueError if one has an impossible value.
         """
-        _wait(self._requests.register(name, uri, safe, metadata))
+        return _wait(self._requests.register(name, uri, safe, metadata, lease))
+
+    @expose
+    def register_unique(
+        self, prefix: str, uri: str | URI, metadata: Iterable[str] | None = None, *, lease: float | None = None
+    ) -> str:
+        """Register `uri` under a name that nobody else has: `prefix` and some letters and digits. The name."""
+        return _wait(self._requests.register_unique(prefix, uri, metadata, lease))
+
+    @expose
+    def renew(self, names: str | Iterable[str] | Mapping[str, str], lease: float | None = None) -> dict[str, object]:
+        """Let the leases of records count anew: of these names, or of a dict of name -> id of the registration.
+
+        `lease`: seconds that they last from now on, if that is to change. A dict of two lists: `unknown`, the names
+        that have no record, and `taken`, those that stand for another registration or for one without a lease.
+        """
+        return _wait(self._requests.renew(names, lease))
+
+    @expose
+    def watch(self, prefix: str = "", since: int | None = None, timeout: float = 30.0) -> dict[str, object]:
+        """What happened to names with a prefix after the revision `since`; if that is nothing, wait for what happens
+        next, for `timeout` seconds (60 at most). A dict as described in docs/leases.md. Blocks its thread: see
+        `subscribe`.
+        """
+        return _wait(self._requests.watch(prefix, since, timeout))
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Have a function of this process told of all changes from now on, in their order: it is given sequences of
+        `pyronym.Event`. In a daemon it is called in the thread that serves that, and must not wait for anything;
+        without a daemon it is called in the thread that makes the change.
+        """
+        self.service.subscribe(subscriber)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Have it told of nothing any more."""
+        self.service.unsubscribe(subscriber)
 
     @expose
     def set_metadata(self, name: str, metadata: Iterable[str] | None) -> None:
@@ -103,6 +149,6 @@ class NameServer:
         self._requests.ping()
 
 
-def _wait(answer: Answer[T]) -> T:
+def _wait(answer: Answer[T] | Deferral[T]) -> T:
     outcome = answer.do() if isinstance(answer, LongWork) else answer
-    return outcome.result() if isinstance(outcome, Commit | Future) else outcome
+    return outcome.result() if isinstance(outcome, Deferral | Future) else outcome

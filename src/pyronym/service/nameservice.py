@@ -4,50 +4,74 @@ Reads come from memory. A change is checked against all that is committed and al
 handed to the committer; when the storage has it, the directory applies it, and only then its caller hears of it. If
 the storage fails, nothing has changed, and the caller gets the StorageError. A storage in memory has it at once: then
 nothing is ever on its way, and nothing has to be staged.
+
+What comes true is told to the feed, and followed by the leases. An alarm comes when one of these ends, or when a
+watcher has waited for long enough.
 """
 
 from __future__ import annotations
 
 import gc
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
-from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from contextlib import contextmanager, suppress
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pyronym.directory.directory import Directory
-from pyronym.directory.record import Change, Record
+from pyronym.directory.record import Change, Event, Lease, Record
 from pyronym.errors import NameTakenError, StorageError, UnknownNameError
-from pyronym.service.commit import Commit, call_all_back
+from pyronym.service.alarm import Alarm
+from pyronym.service.commit import Deliver, call_back
+from pyronym.service.feed import Feed, Subscriber
+from pyronym.service.leasing import Holder, Leasing
 from pyronym.service.liveness import State, unprobed
 from pyronym.service.permissions import REMOVE, RENEW, Grant
+from pyronym.service.pipeline import Note, Outcome, Pipeline, waited_for
+from pyronym.service.quota import Quota
 from pyronym.service.regexes import Searches, name_pattern
+from pyronym.service.watches import News, Sees, Watch
+from pyronym.settings import Settings, config
 from pyronym.storage.base import Storage
-from pyronym.storage.committer import Committer
 from pyronym.storage.health import Trouble
 from pyronym.uri import NAMESERVER_NAME
 
 T = TypeVar("T")
-Outcome: TypeAlias = T | Commit[T]
-"""A value, or the commit that gives it where the change has to reach a disk first."""
 
-Function: TypeAlias = Callable[[], None]
+AT_ONCE: Final = 250
+"""Leases that are ended at one go, and watches. It takes some milliseconds, in which others wait."""
 
-Note: TypeAlias = Callable[[Sequence[Change], StorageError | None], None]
-"""Told of changes when they are durable, or have failed, in the order of the changes. Must not wait for anything."""
+RETRY_SECONDS: Final = 5.0
+"""After which a record is removed that could not be when its lease had ended."""
+
+
+class Renewal(NamedTuple):
+    """What became of names that were to be renewed, as far as they were not."""
+
+    unknown: list[str]
+    """There is no record."""
+    taken: list[str]
+    """There is one, but it is another registration, or one without a lease."""
 
 
 class NameService:
     """The records of one name server. Its methods may be called from any thread.
 
     `storage` belongs to the service from here on and is closed with it. Raises StorageError if it cannot be loaded.
-    `regex_timeout`: seconds of computing time for a search with a regular expression.
+    `clock`: seconds, going forward only; with `alarmed` off, `advance` has to be called when it is time.
     """
 
-    def __init__(self, storage: Storage, regex_timeout: float = 1.0) -> None:
-        self.deliver: Callable[[Function], object] = _call
+    def __init__(
+        self,
+        storage: Storage,
+        settings: Settings | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        alarmed: bool = True,
+    ) -> None:
+        settings = settings or config.settings
+        self.deliver: Deliver = _call
         """Calls a function in the thread that the callbacks of commits are for; at first in whatever thread it is. Once
         for all commits that became durable together: so 64 callers in an event loop all get into the next commit. When
         the loop was woken for each of them 40 did, and half as many registrations a second were made.
@@ -56,24 +80,39 @@ class NameService:
         """How the object of a record is, as far as that is known."""
         self._lock = threading.RLock()
         self._settled = threading.Condition(self._lock)
-        self._directory = Directory()
+        # Microseconds since 1970: so the revisions of an earlier run are below those that there is a history of.
+        self._directory = Directory(time.time_ns() // 1000)
+        self._clock = clock
+        self._leasing = Leasing(settings.ephemeral_grace, clock)
+        self._feed = Feed(self._directory, settings.max_history, settings.max_watches, self._lock, self._settled)
+        self._alarm = Alarm(self.advance, clock) if alarmed else None
+        self.expiry_note: Note | None = None
+        """Told of the records that are removed because their leases have ended."""
         with _no_garbage_collection():
             self._directory.load(storage.load())
-        self._in_flight: deque[Commit[Any]] = deque()
-        self._immediate = storage.immediate
-        self._committer = Committer(storage, self._settle)
+        self._leasing.load(self._directory.everything())
+        self._pipeline = Pipeline(self._directory, storage, self._lock, self._settled, self._follow, self._deliver)
         self._owned = False
-        self._searches = Searches(regex_timeout)
+        self._quota = Quota(settings.max_names_per_client) if settings.max_names_per_client else None
+        self._searches = Searches(settings.regex_timeout)
+        self._set_alarm()
+
+    def gather_by(self, at_end_of_turn: Deliver) -> None:
+        """Have changes of one turn of an event loop committed together: see `Committer.gather`."""
+        self._pipeline.gather_by(at_end_of_turn)
 
     def close(self) -> None:
         """Finish the changes that are on their way and close the storage."""
+        if self._alarm is not None:
+            self._alarm.close()
+        self.end_watches()
         self._searches.close()
-        self._committer.close()
+        self._pipeline.close()
 
     @property
     def trouble(self) -> Trouble | None:
         """Why the storage takes no changes and since when; None when it does."""
-        return self._committer.health.trouble
+        return self._pipeline.trouble
 
     def __contains__(self, name: str) -> bool:
         with self._lock:
@@ -131,24 +170,32 @@ class NameService:
         tags: frozenset[str],
         *,
         safe: bool = False,
+        lease: Lease | None = None,
+        answer: Any = None,
         grant: Grant | None = None,
         note: Note | None = None,
-    ) -> Outcome[None]:
-        """Put a record in place of what is there under its name; with `safe`, NameTakenError if anything is."""
+    ) -> Outcome[Any]:
+        """Put a record in place of what is there under its name; with `safe`, NameTakenError if anything is. `answer`
+        is what the outcome is, if it is a success.
+        """
         with self._lock:
             if self._owned and name == NAMESERVER_NAME:
                 raise NameTakenError(name)
-            owner = builds_on = None
+            owner = None
+            builds_on: tuple[str, ...] = ()
             if grant is not None:
                 existing = self._directory.upcoming(name)
                 grant.check_register(name, existing)
                 owner = grant.owner
                 # It may be allowed only because of a change that is still on its way, such as a removal.
-                builds_on = name if existing is not self._directory.get(name) else None
+                if existing is not self._directory.get(name):
+                    builds_on = (name,)
             if safe and self._directory.upcoming(name) is not None:
                 raise NameTakenError(name)
-            record = Record(name, uri, self._directory.shared_tags(tags), owner)
-            return self._write([Change(name, record)], None, builds_on, note)
+            if self._quota is not None and grant is not None:
+                self._quota.take(grant.principal, name)
+            record = Record(name, uri, self._directory.shared_tags(tags), owner, lease)
+            return self._pipeline.write([Change(name, record)], answer, builds_on, note)
 
     def set_metadata(
         self, name: str, tags: frozenset[str], *, grant: Grant | None = None, note: Note | None = None
@@ -161,9 +208,9 @@ class NameService:
             if record is None:
                 raise UnknownNameError(name)
             # The URI may come from a change that is still on its way: this one must not outlive it.
-            builds_on = name if record is not self._directory.get(name) else None
-            record = Record(name, record.uri, self._directory.shared_tags(tags), record.owner)
-            return self._write([Change(name, record)], None, builds_on, note)
+            builds_on = (name,) if record is not self._directory.get(name) else ()
+            record = record._replace(metadata=self._directory.shared_tags(tags))
+            return self._pipeline.write([Change(name, record)], None, builds_on, note)
 
     def remove(self, names: Iterable[str], *, grant: Grant | None = None, note: Note | None = None) -> Outcome[int]:
         """Remove the records of these names, as far as there are any. Their number."""
@@ -177,14 +224,14 @@ class NameService:
                     grant.check_change(REMOVE, name, record)
                 if record is not None:
                     changes.append(Change(name, None))
-            return self._write(changes, len(changes), note=note)
+            return self._pipeline.write(changes, len(changes), note=note)
 
     def remove_unchanged(self, records: Iterable[Record], note: Note | None = None) -> Outcome[int]:
         """Remove those of these records that are still there, and that nothing is about to replace. Their number."""
         with self._lock:
             upcoming = self._directory.upcoming
             changes = [Change(record.name, None) for record in records if upcoming(record.name) is record]
-            return self._write(changes, len(changes), note=note)
+            return self._pipeline.write(changes, len(changes), note=note)
 
     def remove_prefix(self, prefix: str) -> Outcome[int]:
         """Remove the records whose names start with exactly `prefix`. Their number."""
@@ -195,6 +242,164 @@ class NameService:
         """Remove the records whose names match from their beginning, and wait for it. Their number. As `matching`."""
         return self._searches.find(name_pattern(regex), self._candidates, lambda names: waited_for(self.remove(names)))
 
+    # Leases
+
+    def new_lease(self, seconds: float | None, holder: Holder | None = None) -> Lease:
+        """A lease to register a name with. With a `holder` the record goes, too, some time after that has gone."""
+        with self._lock:
+            return self._leasing.new(seconds, holder)
+
+    def renew(
+        self,
+        names: Mapping[str, str | None],
+        seconds: float | None,
+        holder: Holder,
+        show: Callable[[Renewal], T],
+        *,
+        grant: Grant | None = None,
+        note: Note | None = None,
+    ) -> Outcome[T]:
+        """Have the leases of these names count anew, of a certain registration where the id of its lease is given.
+        `seconds`: how long they are to be from now on, if it is to change. What `show` makes of those that were not
+        renewed. `holder` holds those that are ephemeral from here on.
+        """
+        renewal = Renewal([], [])
+        changes: list[Change] = []
+        builds_on = []
+        with self._lock:
+            if grant is not None:
+                for name in names:
+                    grant.check_change(RENEW, name, self._directory.upcoming(name))
+            for name, lease_id in names.items():
+                record = self._directory.get(name)
+                if record is None:
+                    renewal.unknown.append(name)
+                elif record.lease is None or lease_id not in (None, record.lease.id):
+                    renewal.taken.append(name)
+                else:
+                    self._leasing.renew(name, record.lease, holder)
+                    latest = self._directory.upcoming(name)
+                    if seconds in (None, record.lease.seconds) or latest is None or latest.lease != record.lease:
+                        continue
+                    changes.append(Change(name, latest._replace(lease=record.lease._replace(seconds=seconds))))
+                    if latest is not record:
+                        builds_on.append(name)
+            self._set_alarm()
+            return self._pipeline.write(changes, show(renewal), tuple(builds_on), note)
+
+    def disconnect(self, holder: Holder) -> None:
+        """A holder is gone: its records are to go soon, unless somebody else renews them."""
+        with self._lock:
+            self._leasing.disconnect(holder)
+            self._set_alarm()
+
+    def remaining(self, name: str) -> float | None:
+        """Seconds until the lease of a record ends, as far as is known now; None if that is not known."""
+        with self._lock:
+            return self._leasing.remaining(name)
+
+    # Watching
+
+    def watch(
+        self,
+        prefix: str,
+        since: int | None,
+        timeout: float,
+        show: Callable[[News], T],
+        *,
+        sees: Sees | None = None,
+        client: str | None = None,
+    ) -> T | Watch[T]:
+        """What `show` makes of what happened to names with a prefix after the revision `since`. If that is nothing, of
+        what happens next, or of nothing, after `timeout` seconds. Without `since`: of nothing, at once.
+
+        `sees`: whether names may be told of; it must not wait for anything. `client`: for whom. LimitError if too many
+        of its watches are waiting.
+        """
+        with self._lock:
+            deadline = self._clock() + timeout if timeout > 0 else None
+            outcome = self._feed.watch(prefix, since, deadline, show, sees, client)
+            if deadline is not None and self._alarm is not None and isinstance(outcome, Watch):
+                self._alarm.by(deadline)
+            return outcome
+
+    def discard(self, watch: Watch[Any]) -> None:
+        """Whoever waited is gone."""
+        with self._lock:
+            self._feed.discard(watch)
+
+    def end_watches(self) -> None:
+        """Answer all who wait, and let nobody wait from here on."""
+        with self._lock:
+            self._finish(self._feed.end())
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Have a function told of all events that come, in their order, in the thread that `deliver` calls it in."""
+        with self._lock:
+            self._feed.subscribe(subscriber)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Have it told of nothing any more."""
+        with self._lock:
+            self._feed.unsubscribe(subscriber)
+
+    def advance(self, late: float = 0.0) -> float | None:
+        """Do what is due. When there will be something to do again; None: that is not known yet.
+
+        `late`: by how many seconds this was called late.
+        """
+        with self._lock:
+            self._leasing.forgive(late)
+            self._expire(self._leasing.ended(AT_ONCE))
+            self._finish(self._feed.due(self._clock(), AT_ONCE))
+            return self._next_due()
+
+    def _expire(self, names: Sequence[str]) -> None:
+        """Remove records whose leases have ended."""
+        if not names:
+            return
+        busy = [name for name in names if self._directory.upcoming(name) is not self._directory.get(name)]
+        self._leasing.postpone(busy, RETRY_SECONDS)  # something is on its way that will decide over them
+        changes = [Change(name, None) for name in names if name not in busy]
+        with suppress(StorageError):  # of which the note was told
+            self._pipeline.write(changes, None, note=self._note_expiry, expired=True)
+
+    def _note_expiry(self, changes: Sequence[Change], error: StorageError | None) -> None:
+        if error is not None:
+            self._leasing.postpone((change.name for change in changes), RETRY_SECONDS)
+        if self.expiry_note is not None:
+            self.expiry_note(changes, error)
+
+    def _next_due(self) -> float | None:
+        dues = (self._leasing.next_due(), self._feed.next_due())
+        return min((due for due in dues if due is not None), default=None)
+
+    def _set_alarm(self) -> None:
+        due = self._next_due()
+        if due is not None and self._alarm is not None:
+            self._alarm.by(due)
+
+    def _deliver(self, function: Callable[[], None]) -> None:
+        self.deliver(function)
+
+    def _follow(self, changes: Iterable[Change], events: Sequence[Event]) -> None:
+        """Some changes have come true, as the events say, or have failed."""
+        if self._quota is not None:
+            for change in changes:
+                if self._directory.upcoming(change.name) is None:  # it counts for nobody then
+                    self._quota.release(change.name)
+        if self._leasing.follow(events):
+            self._set_alarm()
+        self._finish(self._feed.tell(events, self.deliver))
+
+    def _finish(self, watches: Sequence[Watch[Any]]) -> None:
+        """The results of these are there."""
+        if watches:
+            call_back([watch for watch in watches if watch.finish()], self.deliver)
+            self._settled.notify_all()
+
+    # Searching
+
     def _candidates(self, prefix: str) -> tuple[list[str], int]:
         with self._lock:
             return self._directory.names(prefix), self._directory.longest
@@ -202,61 +407,6 @@ class NameService:
     def _records(self, names: Iterable[str]) -> Iterator[Record]:
         """The records of names that were there a moment ago, as far as they still are."""
         return filter(None, map(self._directory.get, names))
-
-    def _write(
-        self, changes: list[Change], value: T, builds_on: str | None = None, note: Note | None = None
-    ) -> Outcome[T]:
-        """Send changes on their way and stage them. The caller holds the lock, so that both happen in one order."""
-        if not changes:
-            return value
-        if self._immediate:
-            self._make_now(changes, note)
-            return value
-        commit = Commit(changes, value, builds_on, self._lock, self._settled)
-        commit.note = note and partial(note, changes)
-        self._committer.submit(commit)  # it may refuse; it is not told to have finished before this thread lets go
-        commit.staged = self._directory.stage(changes)
-        self._in_flight.append(commit)
-        return commit
-
-    def _make_now(self, changes: list[Change], note: Note | None) -> None:
-        try:
-            self._committer.commit_now(changes)
-        except StorageError as problem:
-            if note is not None:
-                note(changes, problem)
-            raise
-        self._directory.make(changes)
-        if note is not None:
-            note(changes, None)
-
-    def _settle(self, commits: Sequence[Commit[Any]], error: StorageError | None) -> None:
-        """Called by the committer when these changes are durable, or have failed: here the directory follows."""
-        expected = []
-        with self._lock:
-            for commit in commits:
-                self._in_flight.popleft()  # they are told in the order of their submission
-                if commit.error is None:
-                    commit.error = error
-                if commit.error is None:
-                    self._directory.apply(commit.staged)
-                else:
-                    self._directory.abandon(commit.staged)
-                    self._fail_dependents(commit)
-                if commit.note is not None:
-                    commit.note(commit.error)
-                if commit.finish():
-                    expected.append(commit)
-            self._settled.notify_all()
-        if expected:
-            self.deliver(partial(call_all_back, expected))
-
-    def _fail_dependents(self, failed: Commit[Any]) -> None:
-        names = {change.name for change in failed.changes}
-        for commit in self._in_flight:
-            if commit.builds_on in names:
-                commit.error = failed.error
-                commit.changes = []
 
 
 @contextmanager
@@ -272,10 +422,5 @@ def _no_garbage_collection() -> Iterator[None]:
         gc.enable()
 
 
-def waited_for(outcome: Outcome[T]) -> T:
-    """The value, when it is there. Never called on an event loop."""
-    return outcome.result() if isinstance(outcome, Commit) else outcome
-
-
-def _call(function: Function) -> None:
+def _call(function: Callable[[], None]) -> None:
     function()

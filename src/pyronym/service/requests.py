@@ -7,27 +7,35 @@ that is done when the change is durable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import secrets
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import Final, TypeAlias, TypeVar
 
-from pyronym.directory.record import Record
-from pyronym.errors import UnknownNameError
+from pyronym.directory.record import Event, Lease, Record
+from pyronym.errors import NameTakenError, UnknownNameError
 from pyronym.rpc.exposed import expose
 from pyronym.rpc.hosting import Address, LongWork
 from pyronym.service.arguments import (
     check_length,
     check_tags,
+    checked_lease,
     checked_name,
+    checked_names,
     checked_prefix,
     checked_regex,
+    checked_since,
+    checked_timeout,
     checked_uri,
     storable,
 )
 from pyronym.service.guard import Guard
-from pyronym.service.nameservice import NameService, Outcome
+from pyronym.service.leasing import Holder
+from pyronym.service.nameservice import NameService, Renewal
 from pyronym.service.own_record import seen_by
+from pyronym.service.pipeline import Outcome
+from pyronym.service.watches import News, Watch
 from pyronym.settings import Settings, config
 from pyronym.uri import URI
 
@@ -38,6 +46,13 @@ MANY_NAMES: Final = 200
 """With more names, whatever looks through them is done in a worker thread: to list 200,000 names takes a second, in
 which others want to be served, and 300 clients who list 1500 together as much. A hop to a worker and back takes 0.1
 milliseconds."""
+
+MAX_WATCH_SECONDS: Final = 60.0
+"""A watch waits no longer, whatever its caller wants: he may be gone without a word."""
+
+UNIQUE_BYTES: Final = 6
+"""Of randomness in a name that the server makes, two digits each: a billion of them have one in common by a chance of
+one in 600."""
 
 
 class NameServer:
@@ -58,11 +73,21 @@ class NameServer:
         local: Address = None,
         own_uri: URI | None = None,
         settings: Settings | None = None,
+        client: str | None = None,
     ) -> None:
         self._service = service
         self._local = local
         self._own_uri = own_uri
         self._settings = settings or config.settings
+        self._client = client
+        self._holder = Holder()
+        self._watch: Watch[dict[str, object]] | None = None
+
+    def disconnected(self) -> None:
+        """The client has gone."""
+        if self._watch is not None:
+            self._service.discard(self._watch)
+        self._service.disconnect(self._holder)
 
     @expose
     def ping(self) -> None:
@@ -86,14 +111,88 @@ class NameServer:
 
     @expose
     def register(
-        self, name: str, uri: str | URI, safe: bool = False, metadata: Iterable[str] | None = None
-    ) -> Outcome[None]:
-        """Register `uri` under `name`, in place of what is there; with `safe`, NameTakenError if anything is."""
+        self,
+        name: str,
+        uri: str | URI,
+        safe: bool = False,
+        metadata: Iterable[str] | None = None,
+        lease: float | None = None,
+        ephemeral: bool = False,
+    ) -> Outcome[dict[str, object] | None]:
+        """Register `uri` under `name`, in place of what is there; with `safe`, NameTakenError if anything is.
+
+        With a `lease`, in seconds, the record is removed when it was not renewed for so long. An `ephemeral` one is
+        removed when this connection has ended, unless another one renews it within EPHEMERAL_GRACE seconds. Then the
+        answer is a dict with the `name`, the `id` of this registration, for `renew`, its `lease`, and `ephemeral`.
+        """
         text = checked_uri(uri)
         name = storable(checked_name(name), "name")
-        check_length(name, "name", self._settings.max_name_length)
-        check_length(text, "uri", self._settings.max_name_length)
-        return self._service.register(name, text, self._new_tags(metadata), safe=bool(safe))
+        seconds = checked_lease(lease)
+        self._check_lengths(name, text)
+        tags = self._new_tags(metadata)
+        given = self._new_lease(seconds, ephemeral)
+        answer = given and _granted(name, given)
+        return self._service.register(name, text, tags, safe=bool(safe), lease=given, answer=answer)
+
+    @expose
+    def register_unique(
+        self,
+        prefix: str,
+        uri: str | URI,
+        metadata: Iterable[str] | None = None,
+        lease: float | None = None,
+        ephemeral: bool = False,
+    ) -> Outcome[str]:
+        """Register `uri` under a name that nobody else has: `prefix` and some letters and digits. The name.
+
+        `lease` and `ephemeral` as for `register`; such a record is renewed by its name.
+        """
+        text = checked_uri(uri)
+        prefix = storable(checked_prefix(prefix), "prefix")
+        seconds = checked_lease(lease)
+        tags = self._new_tags(metadata)
+        while True:
+            name = prefix + secrets.token_hex(UNIQUE_BYTES)
+            self._check_lengths(name, text)
+            given = self._new_lease(seconds, ephemeral)
+            try:
+                return self._service.register(name, text, tags, safe=True, lease=given, answer=name)
+            except NameTakenError:
+                continue
+
+    @expose
+    def renew(
+        self, names: str | Iterable[str] | Mapping[str, str], lease: float | None = None
+    ) -> Outcome[dict[str, object]]:
+        """Let the leases of records count anew: of these names, or of a dict of name -> id of the registration, which
+        leaves those of others alone. `lease`: seconds that they last from now on, if that is to change.
+
+        A dict of two lists: `unknown`, the names that have no record, and `taken`, those that stand for another
+        registration or for one without a lease. If one of the names may not be renewed, none is.
+        """
+        return self._service.renew(checked_names(names), checked_lease(lease), self._holder, _renewed)
+
+    @expose
+    def watch(
+        self, prefix: str = "", since: int | None = None, timeout: float = 30.0
+    ) -> dict[str, object] | Watch[dict[str, object]]:
+        """What happened to names with a prefix after the revision `since`; if that is nothing, what happens next, or
+        nothing, after `timeout` seconds (60 at most).
+
+        A dict: `revision`, to ask from the next time; `changes`, dicts in the order of their `revision` with `kind`
+        (registered, updated, removed or expired), `name`, `uri` and `metadata`, the last ones where it is gone. Where
+        `reset` is true, too much has happened since, or in another name server: list what there is, and watch from this
+        revision on. Without `since` the answer comes at once, with the present revision.
+        """
+        outcome = self._service.watch(
+            checked_prefix(prefix),
+            checked_since(since),
+            min(checked_timeout(timeout), MAX_WATCH_SECONDS),
+            self._news,
+            client=self._client,
+        )
+        self._watch = outcome if isinstance(outcome, Watch) else None
+        return outcome
 
     @expose
     def set_metadata(self, name: str, metadata: Iterable[str] | None) -> Outcome[None]:
@@ -112,6 +211,15 @@ class NameServer:
             return {record.name: self._service.state_of(record)._asdict() for record in find()}
 
         return self._bounded(states)
+
+    def _new_lease(self, seconds: float | None, ephemeral: bool) -> Lease | None:
+        if seconds is None and not ephemeral:
+            return None
+        return self._service.new_lease(seconds, self._holder if ephemeral else None)
+
+    def _check_lengths(self, name: str, uri: str) -> None:
+        check_length(name, "name", self._settings.max_name_length)
+        check_length(uri, "uri", self._settings.max_name_length)
 
     def _remove_many(self, prefix: str | None, regex: str | None) -> Answer[int]:
         if prefix:
@@ -136,6 +244,20 @@ class NameServer:
     def _view(self, record: Record) -> Record:
         return seen_by(record, self._local, self.foreign_tag, self._own_uri)
 
+    def _news(self, news: News) -> dict[str, object]:
+        changes = [self._change(event) for event in news.events]
+        return {"revision": news.revision, "changes": changes, "reset": news.reset}
+
+    def _change(self, event: Event) -> dict[str, object]:
+        record = self._view(event.record)
+        return {
+            "kind": event.kind,
+            "name": record.name,
+            "uri": record.uri,
+            "metadata": self.collect_tags(record.metadata),
+            "revision": event.revision,
+        }
+
     def _listing(self, find: Callable[[], Iterable[Record]], return_metadata: bool) -> Answer[dict[str, object]]:
         return self._bounded(lambda: self._as_listed(return_metadata, find()))
 
@@ -150,3 +272,11 @@ class NameServer:
         if return_metadata:
             return {record.name: (record.uri, self.collect_tags(record.metadata)) for record in records}
         return {record.name: record.uri for record in records}
+
+
+def _granted(name: str, lease: Lease) -> dict[str, object]:
+    return {"name": name, "id": lease.id, "lease": lease.seconds, "ephemeral": lease.ephemeral}
+
+
+def _renewed(renewal: Renewal) -> dict[str, object]:
+    return {"unknown": renewal.unknown, "taken": renewal.taken}

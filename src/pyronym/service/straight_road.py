@@ -20,7 +20,8 @@ from pyronym.rpc.hosting import StraightRoad
 from pyronym.serializers.registry import Serializer, serializer_by_name, serializer_id
 from pyronym.service.commit import Commit
 from pyronym.service.guard import Guard
-from pyronym.service.nameservice import NameService, Outcome
+from pyronym.service.nameservice import NameService
+from pyronym.service.pipeline import Outcome
 from pyronym.settings import Settings
 from pyronym.uri import NAMESERVER_NAME, URI
 from pyronym.wire.message import PYRO4

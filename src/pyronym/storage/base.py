@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
@@ -45,6 +47,17 @@ def failure(what: str, where: str, why: object, advice: str) -> StorageError:
 def refusal(where: str, why: object, advice: str) -> ChangeRefusedError:
     """The error for changes that will never be stored in this form."""
     return ChangeRefusedError(f"cannot store in {where}: {why}; {advice}")
+
+
+def refuse_what_is_no_file(path: str) -> None:
+    """Raises StorageError for a folder, and for what may never end or swallows all: a device, a pipe, a socket."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return  # there is nothing yet; or to open it will say what is wrong
+    if not stat.S_ISREG(mode):
+        why = "it is a folder" if stat.S_ISDIR(mode) else "it is a device, a pipe or a socket"
+        raise failure("cannot open", path, why, "give a file")
 
 
 def broken_text(where: str, problem: UnicodeEncodeError) -> ChangeRefusedError:

@@ -39,12 +39,18 @@ class Committer(Generic[ItemT]):
 
     def __init__(self, storage: Storage, done: Callable[[Sequence[ItemT], StorageError | None], None]) -> None:
         self.health = Health(storage.description)
+        self.gather: Callable[[Callable[[], None]], object] = _call
+        """Calls a function when those that are submitting have done so, however often it is given it meanwhile; or at
+        once. An event loop that serves 64 clients wakes the committer when it has read from all of them. Woken by the
+        first, it wrote that one alone, and half of the commits had less than eight changes.
+        """
         self._storage = storage
         self._done = done
         self._waiting: list[ItemT] = []
         self._lock = threading.Lock()
+        self._told = False  # whether there is something in `_wake`
         self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        """True: something waits that nobody else has told of; False: the end. A queue of C's, put to once for each
+        """True: something waits; False: the end. A queue of C's, put to once for each
         group: a Condition that is notified of each item cost 2 microseconds of the 25 of a durable registration.
         """
         self._thread: threading.Thread | None = None
@@ -59,8 +65,8 @@ class Committer(Generic[ItemT]):
             if self._closed:
                 raise self._closed_error()
             self._waiting.append(item)
-            if len(self._waiting) == 1:
-                self._wake.put(True)
+            if not self._told:
+                self.gather(self._tell_of_work)
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._run, name="pyronym-committer", daemon=True)
                     self._thread.start()
@@ -81,15 +87,24 @@ class Committer(Generic[ItemT]):
         with self._lock:
             self._closed = True
         if self._thread is not None:
+            self._tell_of_work()
             self._wake.put(False)
             self._thread.join()
         self._storage.close()
+
+    def _tell_of_work(self) -> None:
+        # Without the lock, so that an event loop never waits for it: at worst, it is told twice of the same.
+        if not self._told:
+            self._told = True
+            self._wake.put(True)
 
     def _run(self) -> None:
         while self._wake.get():
             with self._lock:
                 items, self._waiting = self._waiting, []
-            self._write(items)
+                self._told = False
+            if items:
+                self._write(items)
 
     def _write(self, items: Sequence[ItemT]) -> None:
         error = self._commit([change for item in items for change in item.changes])
@@ -124,3 +139,7 @@ class Committer(Generic[ItemT]):
 
     def _closed_error(self) -> StorageError:
         return failure("cannot write to", self._storage.description, "the storage is closed", "open it again")
+
+
+def _call(function: Callable[[], None]) -> None:
+    function()

@@ -6,16 +6,21 @@ stays one that holds exactly that, in an order of its own. Two files beside it h
 ``FILE.journal``
     changes that are not in the dbm yet. A commit is one line in it, see `pyronym.storage.journal`.
 ``FILE.tags``
-    the records that have metadata or an owner, in the form of a journal. Both count only as long as the dbm has the
-    same URI for the name: when a stock Pyro4 removed the name or gave it another URI, they belong to something that is
-    gone.
+    the records that have metadata, an owner or a lease, in the form of a journal. These count only as long as the dbm
+    has the same URI for the name: when a stock Pyro4 removed the name or gave it another URI, they belong to something
+    that is gone.
 
 Now and then, and on closing, all is written afresh. A dbm may be several files, and no two files can be replaced in one
 step, so they are first completed in the folder ``FILE.writing``, which is then renamed to ``FILE.new``. From this
 moment the new files count: whoever finds ``FILE.new`` moves the files in it to their places, and can do so again
-after an interruption anywhere. The journal is emptied last; its changes may be made twice without harm. A crash at
-any moment thus leaves either the old files and a journal, or the new files. Only another program that opens
-the dbm after a crash, before this storage does, may find old and new files together, or a journal's length behind.
+after an interruption anywhere. The journal loses what is in them last; its changes may be made twice without harm. A
+crash at any moment thus leaves either the old files and a journal, or the new files and a journal. Only another program
+that opens the dbm after a crash, before this storage does, may find old and new files together, or a journal's length
+behind.
+
+Nobody waits while a large dbm is written. A thread writes the records as they were at one moment, while the journal
+goes on. What came to the journal after this moment is copied to ``FILE.journal.next``, which in the end is renamed to
+``FILE.journal``. Changes wait only for the moving of the files, and for the last bit of the journal to be copied.
 """
 
 from __future__ import annotations
@@ -24,25 +29,21 @@ import dbm
 import errno
 import logging
 import os
-import re
-import shutil
 import threading
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
 
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
-from pyronym.storage.base import broken_text, failure
+from pyronym.storage.base import broken_text, failure, refuse_what_is_no_file
+from pyronym.storage.dbm_files import DbmFiles
 from pyronym.storage.in_place import FilesInPlace
-from pyronym.storage.journal import Journal, encode_line, read_changes, sync_file, sync_folder
+from pyronym.storage.journal import Journal, Tail
 
 _log = logging.getLogger(__name__)
 
 _ANSWERS = {  # error number: why, and what to do
-    errno.EISDIR: ("it is a folder", "give a file"),
     errno.EAGAIN: ("it is in use by another process", "end that process, or give another file"),
     errno.EACCES: ("permission denied", "allow reading and writing the file and its folder"),
     errno.EPERM: ("permission denied", "allow reading and writing the file and its folder"),
@@ -53,17 +54,20 @@ _ANSWERS = {  # error number: why, and what to do
     errno.EDQUOT: ("the disk quota is used up", "make room on the disk"),
 }
 
-_SAVE = "restore it from a backup, or save what can be read in it with: pyronym salvage dbm:FILE NEWFILE"
-_DUMB_PLACE = re.compile(rb"\((\d+), (\d+)\)\s*$", re.MULTILINE)
 _MIN_JOURNAL = 1000
 """Changes. The dbm is not written afresh for fewer, nor for fewer than there are names."""
+
+_WORK_SECONDS = 0.001
+_PAUSE_SECONDS = 0.001
+"""How long the thread that writes a dbm works, and then leaves the interpreter to others."""
 
 
 class DbmStore:
     """Records in the dbm file at `path`, which is created when it does not exist.
 
-    One process at a time can have it open. `busy_timeout`: seconds to wait for another one to close it. Raises
-    ValueError when the path is empty, StorageError when the file cannot be used.
+    One process at a time can have it open. All records are in memory once any of them was asked for. `busy_timeout`:
+    seconds to wait for another process to close it. Raises ValueError when the path is empty, StorageError when the
+    file cannot be used.
     """
 
     immediate = False
@@ -73,18 +77,20 @@ class DbmStore:
         self.description = f"dbm:{self._path}"
         if not self._path:
             raise ValueError("the name of the dbm file is empty; give a file name")
-        self._folder, self._name = os.path.split(self._path)
+        self._dbm = DbmFiles(self._path)
         self._lock = threading.Lock()
         self._journal: Journal | None = None
         self._journal_limit = _MIN_JOURNAL
+        refuse_what_is_no_file(self._path)
+        self._records: dict[str, Record] | None = None
+        self._writer: threading.Thread | None = None
+        self._closing = threading.Event()
         with self._errors("cannot open"):
-            if os.path.isdir(self._path):
-                raise IsADirectoryError(errno.EISDIR, "is a folder")
             journal = Journal(self._path + ".journal", timeout=busy_timeout)
         try:
             with self._errors("cannot open"):
-                self._put_in_place()
-                self._kind()
+                self._dbm.put_in_place()
+                self._dbm.kind()
                 self._files = self._files_in_place()
         except BaseException:
             journal.close()
@@ -94,160 +100,109 @@ class DbmStore:
     def load(self) -> list[Record]:
         """All records."""
         with self._using("cannot read") as journal:
-            records = self._read(journal)
-            self._journal_limit = max(_MIN_JOURNAL, len(records))
-        return list(records.values())
+            return list(self._all(journal).values())
 
     def get(self, name: str) -> Record | None:
-        """The record of one name. Reads all of them: a dbm's own index knows neither journal nor tags."""
+        """The record of one name."""
         with self._using("cannot read") as journal:
-            return self._read(journal).get(name)
+            return self._all(journal).get(name)
 
     def count(self) -> int:
         """How many names there are."""
         with self._using("cannot read") as journal:
-            return len(self._read(journal))
+            return len(self._all(journal))
 
     def commit(self, changes: Sequence[Change]) -> None:
-        """Append the changes to the journal. Writes the dbm afresh when the journal has grown large."""
+        """Append the changes to the journal. When that has grown large, a thread begins to write the dbm afresh."""
         with self._using("cannot write to") as journal:
             self._files.check("cannot write to")
             journal.append(changes)
             self._files.check("cannot write to")
-            if journal.size <= self._journal_limit:
-                return
-            try:
-                self._rewrite(journal)
-            except Exception as problem:  # whatever it is: the changes are durable in the journal, so they are made
-                self._journal_limit = journal.size + self._journal_limit
-                _log.warning("cannot write %s afresh, its journal grows on: %s", self._path, problem)
+            if self._records is not None:
+                _make(changes, self._records)
+            if journal.size > self._journal_limit and self._writer is None:
+                self._begin_to_write_afresh(journal)
 
     def close(self) -> None:
         """Write the dbm afresh if there are changes, and close it. When that fails, StorageError is raised, and the
         changes stay in the journal, from where the next one to open the file takes them."""
         with self._lock:
             journal, self._journal = self._journal, None
-            if journal is None:
-                return
-            with self._errors("cannot write"), closing(journal):
-                self._files.check("cannot write")
-                if journal.size or self._kind() is None:
-                    self._rewrite(journal)
-
-    def _kind(self) -> str | None:
-        """The module that the dbm file belongs to; None when there is no file."""
-        kind = dbm.whichdb(self._path)
-        if kind:
-            return kind
-        # Nothing that has contents may be taken for a missing file and be written over.
-        for path in (self._path, self._path + ".dat", self._path + ".dir", self._path + ".db"):
-            if os.path.exists(path) and (kind == "" or os.path.getsize(path)):
-                why = f"{path} is not a dbm file, or it is damaged or cannot be read"
-                raise failure("cannot open", self._path, why, "give another file; if it was one, " + _SAVE)
-        return None
-
-    def _read(self, journal: Journal) -> dict[str, Record]:
-        """The records as they are with all that the journal says."""
-        self._put_in_place()
-        records = self._read_dbm()
-        for change in journal.read():
-            if change.record is None:
-                records.pop(change.name, None)
-            else:
-                records[change.name] = change.record
-        return records
-
-    def _read_dbm(self) -> dict[str, Record]:
-        kind = self._kind()
-        if kind is None:
-            return {}
-        if kind == "dbm.dumb" and _is_cut_short(self._path):
-            why = f"the {kind} file is damaged: {self._path}.dat is shorter than it was"
-            raise failure("cannot read", self._path, why, _SAVE)
-        tagged = {change.name: change.record for change in self._read_tags()}
-        records = {}
-        try:
-            with closing(_module(kind).open(self._path, "r")) as db:
-                for key in db.keys():  # noqa: SIM118  # not every dbm can be iterated
-                    record = Record(key.decode(), db[key].decode())
-                    known = tagged.get(record.name)
-                    records[record.name] = known if known and known.uri == record.uri else record
-        except (SyntaxError, ValueError, TypeError) as problem:  # what reading a broken dbm.dumb ends in
-            why = f"the {kind} file is damaged ({problem})"
-            raise failure("cannot read", self._path, why, _SAVE) from problem
-        return records
-
-    def _read_tags(self) -> list[Change]:
-        path = self._path + ".tags"
-        try:
-            with open(path, "rb") as file:
-                return read_changes(path, file.read())
-        except FileNotFoundError:
-            return []
-
-    def _rewrite(self, journal: Journal) -> None:
-        """Write the dbm and the tags afresh, and empty the journal."""
-        records = self._read(journal).values()
-        writing = self._path + ".writing"
-        shutil.rmtree(writing, ignore_errors=True)
-        os.mkdir(writing, 0o700)
-        base = os.path.join(writing, self._name)
-        self._write_dbm(base, records)
-        with open(base + ".tags", "wb") as file:
-            file.writelines(
-                encode_line([Change(record.name, record)])
-                for record in records
-                if record.metadata or record.owner is not None
-            )
-        mode = self._mode()
-        for entry in os.scandir(writing):
-            os.chmod(entry.path, mode)
-            sync_file(entry.path)
-        sync_folder(writing)
-        os.rename(writing, self._path + ".new")
-        sync_folder(self._folder)
-        self._put_in_place()
-        journal.clear()
-        self._journal_limit = max(_MIN_JOURNAL, len(records))
-
-    def _write_dbm(self, path: str, records: Collection[Record]) -> None:
-        # A new file is not simply of the kind that this Python makes: dbm.ndbm loses the empty name and, in some
-        # versions, long ones, and dbm.sqlite3 cannot be opened by Pythons before 3.13.
-        kind = self._kind() or ("dbm.gnu" if find_spec("_gdbm") else "dbm.dumb")
-        with closing(_module(kind).open(path, "n", 0o600)) as db:
-            for record in records:
-                db[record.name.encode()] = record.uri.encode()
-            if len(db.keys()) != len(records):
-                why = f"a {kind} file cannot hold every name, such as the empty one or long ones"
-                raise failure("cannot write", self._path, why, "remove such names, or use another storage")
-
-    def _mode(self) -> int:
-        """The permissions of the dbm file; those that stock Pyro4 gives when there is none."""
-        for path in (self._path, self._path + ".dat", self._path + ".db"):
-            if os.path.exists(path):
-                return os.stat(path).st_mode & 0o777
-        return 0o600
-
-    def _put_in_place(self) -> None:
-        """Move completed new files to their places, if there are any."""
-        ready = self._path + ".new"
-        try:
-            names = sorted(os.listdir(ready))
-        except FileNotFoundError:
+        if journal is None:
             return
+        self._closing.set()
+        writer = self._writer
+        if writer is not None:
+            writer.join()
+        with self._lock, self._errors("cannot write"), closing(journal):
+            self._files.check("cannot write")
+            if journal.size or self._dbm.kind() is None:
+                records = self._all(journal).values()
+                with closing(Tail(journal)) as tail:
+                    self._dbm.write(records)
+                    self._exchange(journal, tail, len(records))
+
+    def _all(self, journal: Journal) -> dict[str, Record]:
+        """The records as they are with all that the journal says."""
+        if self._records is None:
+            records = self._dbm.read()
+            _make(journal.read(), records)
+            self._records = records
+            self._journal_limit = max(_MIN_JOURNAL, len(records))
+        return self._records
+
+    def _begin_to_write_afresh(self, journal: Journal) -> None:
         try:
-            for name in names:
-                os.replace(os.path.join(ready, name), os.path.join(self._folder, name))
+            records = list(self._all(journal).values())
+            writer = threading.Thread(
+                target=self._write_beside, args=(records, Tail(journal)), name="pyronym-dbm-writer", daemon=True
+            )
+            writer.start()
+            self._writer = writer
+        except Exception as problem:  # whatever it is: the changes are durable in the journal, so they are made
+            self._put_off(journal, problem)
+
+    def _write_beside(self, records: list[Record], tail: Tail) -> None:
+        """Write the dbm afresh while changes go on: they only have to wait while it is put in place."""
+        try:
+            with closing(tail):
+                self._dbm.write(self._unhurried(records))
+                tail.catch_up()  # with most of it, so that little is left to do while others wait
+                with self._lock:
+                    if self._journal is not None:
+                        self._exchange(self._journal, tail, len(records))
+        except _ClosingError:
+            pass
+        except Exception as problem:
+            with self._lock:
+                self._put_off(tail.journal, problem)
+        finally:
+            self._writer = None
+
+    def _unhurried(self, records: Sequence[Record]) -> Iterator[Record]:
+        """The records, with pauses for the threads that serve the network and commit."""
+        pause_at = time.perf_counter() + _WORK_SECONDS
+        for record in records:
+            if time.perf_counter() > pause_at:
+                if self._closing.wait(_PAUSE_SECONDS):
+                    raise _ClosingError
+                pause_at = time.perf_counter() + _WORK_SECONDS
+            yield record
+
+    def _exchange(self, journal: Journal, tail: Tail, count: int) -> None:
+        """Put completed new files in place, and drop what is in them from the journal."""
+        self._files.check("cannot write")
+        try:
+            self._dbm.put_in_place()  # those of an earlier time, when that failed half way
+            self._dbm.exchange()
+            journal.drop(tail)
         finally:
             self._files = self._files_in_place()
-        # Both, so that no power failure brings back an old FILE.new with files in it.
-        sync_folder(self._folder)
-        sync_folder(ready)
-        os.rmdir(ready)
-        tags = self._path + ".tags"
-        if os.path.exists(tags) and os.path.getsize(tags) == 0:
-            os.unlink(tags)
-            self._files = self._files_in_place()
+        self._journal_limit = max(_MIN_JOURNAL, count)
+
+    def _put_off(self, journal: Journal, problem: Exception) -> None:
+        self._journal_limit = journal.size + self._journal_limit
+        _log.warning("cannot write %s afresh, its journal grows on: %s", self._path, problem)
 
     def _files_in_place(self) -> FilesInPlace:
         return FilesInPlace(self._path + ending for ending in ("", ".dat", ".db", ".tags", ".journal"))
@@ -273,7 +228,7 @@ class DbmStore:
 
     def _failure(self, what: str, problem: Exception) -> StorageError:
         code = getattr(problem, "errno", None)
-        folder = self._folder or "."
+        folder = os.path.dirname(self._path) or "."
         if code == errno.ENOENT and not os.path.isdir(folder):
             return failure(what, self._path, f"the folder {folder} does not exist", "create it first")
         if code in _ANSWERS:
@@ -281,15 +236,13 @@ class DbmStore:
         return failure(what, self._path, problem, "check the file, its folder and their permissions")
 
 
-def _is_cut_short(path: str) -> bool:
-    """Whether a dbm.dumb lacks values that its directory speaks of; it would give a part of them, or empty ones."""
-    with open(path + ".dir", "rb") as file:
-        ends = (int(at) + int(size) for at, size in _DUMB_PLACE.findall(file.read()))
-        return max(ends, default=0) > os.path.getsize(path + ".dat")
+class _ClosingError(Exception):
+    """The storage is being closed, which writes all afresh anyway."""
 
 
-def _module(kind: str) -> Any:  # the modules of the dbm package have no common type
-    try:
-        return import_module(kind)
-    except ImportError as problem:
-        raise StorageError(f"cannot open a {kind} file: this Python has no {kind}; install it") from problem
+def _make(changes: Iterable[Change], records: dict[str, Record]) -> None:
+    for name, record in changes:
+        if record is None:
+            records.pop(name, None)
+        else:
+            records[name] = record

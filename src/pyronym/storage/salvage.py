@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from pyronym.directory.record import Change, Record
+from pyronym.storage.extras import NO_EXTRAS, Extras, with_extras
 from pyronym.storage.journal import decode_line
 from pyronym.storage.sqlite_pages import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF, Pages, Row, Value
 
@@ -36,8 +37,8 @@ def salvage_sqlite(path: str, *, with_wal: bool = True) -> Salvaged:
     tags: dict[int, tuple[int, str]] = {}  # rowid: (id of the name, tag)
     names_in_index: set[str] = set()
     tags_in_index: dict[int, int] = {}  # rowid: id of the name
-    owners: dict[tuple[str, str], str] = {}  # (name, URI): owner
-    owned_in_index: set[str] = set()
+    extras: dict[tuple[str, str], Extras] = {}  # (name, URI): owner and lease
+    extras_in_index: set[str] = set()
     damaged: set[int] = set()
 
     def take(rows: list[Row], *, stray: bool) -> None:
@@ -47,8 +48,10 @@ def salvage_sqlite(path: str, *, with_wal: bool = True) -> Salvaged:
                     names.setdefault(rowid, (name, uri))
                 case [int(number), str(tag)]:
                     tags.setdefault(rowid, (number, tag))
-                case [str(name), str(uri), str(owner)] if not stray or uri.startswith("PYRO"):
-                    owners.setdefault((name, uri), owner)
+                case [str(name), str(uri), str() | None as owner, str() | None as lease] if not stray or uri.startswith(
+                    "PYRO"
+                ):
+                    extras.setdefault((name, uri), (owner, lease))
 
     def take_index(rows: list[Row]) -> None:
         for _, values in rows:
@@ -69,12 +72,12 @@ def salvage_sqlite(path: str, *, with_wal: bool = True) -> Salvaged:
         if found is not None and table in ("pyro_names", "pyro_metadata"):
             damaged.update(found.damaged)
             take(found.rows, stray=False) if kind == "table" else take_index(found.rows)
-        elif found is not None and table == "pyronym_owners":
+        elif found is not None and table == "pyronym_extras":
             damaged.update(found.damaged)
             if kind == "table":
                 take(found.rows, stray=False)
             else:
-                owned_in_index.update(str(values[0]) for _, values in found.rows if values)
+                extras_in_index.update(str(values[0]) for _, values in found.rows if values)
     stray_pages = [number for number in range(1, pages.count + 1) if number not in pages.reached]
     for number in stray_pages:
         unreadable: list[int] = []
@@ -89,7 +92,12 @@ def salvage_sqlite(path: str, *, with_wal: bool = True) -> Salvaged:
         by_id.setdefault(number, set()).add(tag)
     records: dict[str, Record] = {}
     for number, (name, uri) in sorted(names.items()):
-        records.setdefault(name, Record(name, uri, frozenset(by_id.get(number, ())), owners.get((name, uri))))
+        record = Record(name, uri, frozenset(by_id.get(number, ())))
+        try:
+            record = with_extras(record, *extras.get((name, uri), NO_EXTRAS))
+        except ValueError:
+            del extras[name, uri]
+        records.setdefault(name, record)
     salvaged = Salvaged(list(records.values()))
     if damaged:
         salvaged.losses.append(f"{len(damaged)} pages are damaged: {_some(sorted(damaged))}")
@@ -98,8 +106,8 @@ def salvage_sqlite(path: str, *, with_wal: bool = True) -> Salvaged:
     without = {names[number][0] for rowid, number in tags_in_index.items() if rowid not in tags and number in names}
     if without:
         salvaged.losses.append(f"{len(without)} names have lost tags: {_some(sorted(without))}")
-    if without_owner := owned_in_index & records.keys() - {name for name, _ in owners}:
-        salvaged.losses.append(f"{len(without_owner)} names have lost their owners: {_some(sorted(without_owner))}")
+    if without := extras_in_index & records.keys() - {name for name, _ in extras}:
+        salvaged.losses.append(f"{len(without)} names have lost their owners or leases: {_some(sorted(without))}")
     if stray_pages and not pages.has_header:
         salvaged.losses.append("the first page is damaged, so names that had been removed may be among those")
     return salvaged
@@ -125,7 +133,7 @@ def salvage_dbm(path: str) -> Salvaged:
             records[change.name] = change.record
     if lost := tagged.keys() - records.keys() - removed:
         salvaged.losses.append(
-            f"{len(lost)} names with tags or owners are in no dbm file, removed or lost: {_some(sorted(lost))}"
+            f"{len(lost)} names with tags, owners or leases are in no dbm file, removed or lost: {_some(sorted(lost))}"
         )
     salvaged.records = list(records.values())
     return salvaged

@@ -8,12 +8,12 @@ The schema is stock Pyro4's::
 We add an index on ``pyro_metadata(object)``, which stock Pyro4 uses without knowing. Old versions of Pyro4 had only
 ``pyro_names(name, uri)``; such a file is brought up to date when it is opened.
 
-Owners of records are in a table of our own, which is made for the first of them::
+Owners and leases of records are in a table of our own, which is made for the first of them::
 
-    pyronym_owners(name nvarchar PRIMARY KEY, uri nvarchar NOT NULL, owner nvarchar NOT NULL)
+    pyronym_extras(name nvarchar PRIMARY KEY, uri nvarchar NOT NULL, owner nvarchar, lease nvarchar)
 
-An owner counts only as long as the name has the same URI: when a stock Pyro4 removed the name or gave it another URI,
-it belongs to something that is gone.
+A lease is text, see `pyronym.storage.extras`. A row counts only as long as the name has the same URI: when a stock
+Pyro4 removed the name or gave it another URI, it belongs to something that is gone.
 
 A server wants the file for itself: what another one writes it would never see. So it locks ``FILE.lock``, a file beside
 it, which others than servers do not look at. (A lock on the file itself would do harm: as soon as its descriptor is
@@ -36,7 +36,8 @@ from operator import itemgetter
 
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
-from pyronym.storage.base import broken_text, failure, refusal
+from pyronym.storage.base import broken_text, failure, refusal, refuse_what_is_no_file
+from pyronym.storage.extras import NO_EXTRAS, extras_of, has_extras, with_extras
 from pyronym.storage.in_place import FilesInPlace
 from pyronym.storage.locking import is_at, open_locked
 from pyronym.storage.sqlite_check import damage_at_start
@@ -55,12 +56,16 @@ _SCHEMA = (
             FOREIGN KEY(object) REFERENCES pyro_names(id)
         )""",
 )
-_OWNERS = """CREATE TABLE IF NOT EXISTS pyronym_owners
+_EXTRAS = """CREATE TABLE IF NOT EXISTS pyronym_extras
         (
             name nvarchar PRIMARY KEY,
             uri nvarchar NOT NULL,
-            owner nvarchar NOT NULL
+            owner nvarchar,
+            lease nvarchar
         )"""
+_FOREIGN_TABLES = (
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'sqlite_*' ORDER BY name LIMIT 5"
+)
 _INDEX = "CREATE INDEX IF NOT EXISTS pyro_metadata_object ON pyro_metadata(object)"
 
 # For so many rows as there are question marks in place of the braces.
@@ -69,8 +74,8 @@ _DELETE_NAMES = "DELETE FROM pyro_names WHERE name IN (VALUES {})"
 _PUT_NAMES = "INSERT INTO pyro_names(name, uri) VALUES {} ON CONFLICT(name) DO UPDATE SET uri = excluded.uri"
 _PUT_TAGS = """WITH given(name, metadata) AS (VALUES {})
     INSERT INTO pyro_metadata(object, metadata) SELECT id, metadata FROM given CROSS JOIN pyro_names USING (name)"""
-_DELETE_OWNERS = "DELETE FROM pyronym_owners WHERE name IN (VALUES {})"
-_PUT_OWNERS = "INSERT INTO pyronym_owners(name, uri, owner) VALUES {}"
+_DELETE_EXTRAS = "DELETE FROM pyronym_extras WHERE name IN (VALUES {})"
+_PUT_EXTRAS = "INSERT INTO pyronym_extras(name, uri, owner, lease) VALUES {}"
 
 _MAX_ROWS = 256
 """Rows that one statement is given; SQLite takes 32766 values (999 before 3.32)."""
@@ -84,7 +89,10 @@ _ANSWERS = {  # result code of SQLite: why, and what to do
     sqlite3.SQLITE_READONLY: ("the file or its folder is read-only", "allow writing to both"),
     sqlite3.SQLITE_PERM: ("permission denied", "allow writing to the file and its folder"),
     sqlite3.SQLITE_FULL: ("the disk is full", "make room on it"),
-    sqlite3.SQLITE_IOERR: ("the disk failed", "check the disk, quotas, limits of file size and the system's log"),
+    sqlite3.SQLITE_IOERR: (
+        "the disk failed",
+        "check the disk, whether it is mounted read-only, quotas, limits of file size, and the system's log",
+    ),
     sqlite3.SQLITE_IOERR_FSYNC: ("the disk failed to keep what was written", "check the disk and the system's log"),
 }
 
@@ -94,7 +102,8 @@ class SqliteStore:
 
     A forked child of the process that opened it must not use it: SQLite's locks do not survive a fork.
     `busy_timeout`: seconds to wait while another process writes to the file. `alone`: no other store may be `alone`
-    with the same file at the same time, in this process or another. Raises ValueError for a path that names no file,
+    with the same file at the same time, in this process or another, and it does not put its tables into the database of
+    another program, as the storage of stock Pyro4 does. Raises ValueError for a path that names no file,
     StorageError when the file cannot be used.
     """
 
@@ -107,9 +116,10 @@ class SqliteStore:
             raise ValueError("we don't support the sqlite :memory: database; use the memory storage instead")
         if not self._path:
             raise ValueError("the name of the sqlite file is empty; give a file name")
+        self._alone = alone
         self._remains = False
         self._lock = threading.Lock()
-        self._has_owners = False
+        self._has_extras = False
         self._lock_path = os.path.realpath(self._path) + ".lock"
         # First the database: what is wrong with the path is told in its words.
         self._db: sqlite3.Connection | None = self._connect(busy_timeout)
@@ -124,10 +134,14 @@ class SqliteStore:
         """All records in order of registration."""
         with self._using("cannot read") as db:
             records = _records(db)
-            if not self._has_owners:
+            if not self._has_extras:
                 return records
-            owners = {row[:2]: row[2] for row in db.execute("SELECT name, uri, owner FROM pyronym_owners")}
-        return [Record(name, uri, tags, owners.get((name, uri))) for name, uri, tags, _ in records]
+            extras = {row[:2]: row[2:] for row in db.execute("SELECT name, uri, owner, lease FROM pyronym_extras")}
+        try:
+            return [with_extras(record, *extras.get(record[:2], NO_EXTRAS)) for record in records]
+        except ValueError as problem:
+            why = f"the database is damaged ({problem})"
+            raise failure("cannot read", self._path, why, _ANSWERS[sqlite3.SQLITE_CORRUPT][1]) from problem
 
     def get(self, name: str) -> Record | None:
         """The record of one name as it is in the file at this moment; other processes may have changed it."""
@@ -154,18 +168,23 @@ class SqliteStore:
         names = list({**deleted, **put})
         records = [text for record in put.values() for text in (record.name, record.uri)]
         tags = [text for record in put.values() for tag in record.metadata for text in (record.name, tag)]
-        owners = [text for name, uri, _, owner in put.values() if owner is not None for text in (name, uri, owner)]
+        extras = [
+            text
+            for record in put.values()
+            if has_extras(record)
+            for text in (record.name, record.uri, *extras_of(record))
+        ]
         with self._writing() as db:
             _execute_in_bulk(db, _DELETE_TAGS, 1, names)
             _execute_in_bulk(db, _DELETE_NAMES, 1, list(deleted))
             _execute_in_bulk(db, _PUT_NAMES, 2, records)
             _execute_in_bulk(db, _PUT_TAGS, 2, tags)
-            if owners:
-                db.execute(_OWNERS)
-            if owners or self._has_owners:
-                _execute_in_bulk(db, _DELETE_OWNERS, 1, names)
-                _execute_in_bulk(db, _PUT_OWNERS, 3, owners)
-        self._has_owners = self._has_owners or bool(owners)
+            if extras:
+                db.execute(_EXTRAS)
+            if extras or self._has_extras:
+                _execute_in_bulk(db, _DELETE_EXTRAS, 1, names)
+                _execute_in_bulk(db, _PUT_EXTRAS, 4, extras)
+        self._has_extras = self._has_extras or bool(extras)
 
     def close(self) -> None:
         """Close the file. Unless another process has it open too, everything is then in this one file."""
@@ -194,6 +213,7 @@ class SqliteStore:
             raise failure("cannot lock", self._lock_path, problem, "allow writing to it and its folder") from problem
 
     def _connect(self, timeout: float) -> sqlite3.Connection:
+        refuse_what_is_no_file(self._path)
         with self._errors("cannot open"):
             self._refuse_damaged()
             db = sqlite3.connect(self._path, timeout=timeout, isolation_level=None, check_same_thread=False)
@@ -215,10 +235,25 @@ class SqliteStore:
                 "cannot open", self._path, f"the database is damaged ({damage})", _ANSWERS[sqlite3.SQLITE_CORRUPT][1]
             )
 
+    def _refuse_foreign(self, db: sqlite3.Connection) -> None:
+        """Raises StorageError for the database of another program, before anything is written to it."""
+        names, metadata = _columns(db, "pyro_names"), _columns(db, "pyro_metadata")
+        if names or metadata:
+            now = {"id", "name", "uri"} <= names and {"object", "metadata"} <= metadata
+            if now or ({"name", "uri"} <= names and not metadata):
+                return
+            why = "its tables pyro_names and pyro_metadata are not those of a name server"
+        elif self._alone and (others := db.execute(_FOREIGN_TABLES).fetchall()):
+            why = f"it belongs to another program (its tables: {', '.join(row[0] for row in others)})"
+        else:
+            return
+        raise failure("cannot open", self._path, why, "give another file")
+
     def _prepare(self, db: sqlite3.Connection) -> None:
         """Settings of the connection, and the schema: as it is, created, or brought up to date."""
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA synchronous = FULL")
+        self._refuse_foreign(db)
         with suppress(sqlite3.OperationalError):
             # Where it is not possible, or another process is just doing the same, the file works in its old mode too.
             db.execute("PRAGMA journal_mode = WAL")
@@ -226,16 +261,13 @@ class SqliteStore:
             names, metadata = _columns(db, "pyro_names"), _columns(db, "pyro_metadata")
             if not names and not metadata:
                 _create(db)
-            elif {"name", "uri"} <= names and not metadata:
+            elif not metadata:  # the oldest form
                 rows = db.execute("SELECT name, uri FROM pyro_names").fetchall()
                 db.execute("DROP TABLE pyro_names")
                 _create(db)
                 db.executemany("INSERT OR REPLACE INTO pyro_names(name, uri) VALUES (?, ?)", rows)
-            elif not ({"id", "name", "uri"} <= names and {"object", "metadata"} <= metadata):
-                why = "its tables pyro_names and pyro_metadata are not those of a name server"
-                raise failure("cannot open", self._path, why, "give another file")
             db.execute(_INDEX)
-            self._has_owners = bool(_columns(db, "pyronym_owners"))
+            self._has_extras = bool(_columns(db, "pyronym_extras"))
             db.execute("DELETE FROM pyro_names WHERE 0")  # fails if the file cannot be written to, else writes nothing
 
     @contextmanager
@@ -306,8 +338,8 @@ class SqliteStore:
         folder = os.path.dirname(self._path) or "."
         if not os.path.isdir(folder):
             return failure(what, self._path, f"the folder {folder} does not exist", "create it first")
-        if os.path.isdir(self._path):
-            return failure(what, self._path, "it is a folder", "give a file")
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            return failure(what, self._path, "it is on a read-only file system", "allow writing, or give another file")
         return failure(what, self._path, problem, "check the file, its folder and their permissions")
 
 
@@ -338,7 +370,7 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _execute_in_bulk(db: sqlite3.Connection, statement: str, width: int, values: Sequence[str]) -> None:
+def _execute_in_bulk(db: sqlite3.Connection, statement: str, width: int, values: Sequence[str | None]) -> None:
     """Execute a statement with rows of so many values, in as few steps as there are.
 
     Each step gives the interpreter away and has to get it back from the thread that serves the network; `executemany`

@@ -73,7 +73,7 @@ def _wrong_contents(db: sqlite3.Connection) -> list[str]:
         return ["it has no table pyro_names, so it is none of a name server"]
     problems = []
     db.text_factory = bytes
-    texts = {"pyro_names": "name, uri", "pyro_metadata": "metadata", "pyronym_owners": "name, uri, owner"}
+    texts = {"pyro_names": "name, uri", "pyro_metadata": "metadata", "pyronym_extras": "name, uri, owner, lease"}
     for table, columns in texts.items():
         if table in tables:
             rows = db.execute(f"SELECT rowid, {columns} FROM {table}")  # noqa: S608  # our own texts
@@ -87,7 +87,7 @@ def _wrong_contents(db: sqlite3.Connection) -> list[str]:
 
 def _is_text(values: tuple[object, ...]) -> bool:
     try:
-        return all(isinstance(value, bytes) and value.decode() is not None for value in values)
+        return all(value is None or (isinstance(value, bytes) and value.decode() is not None) for value in values)
     except UnicodeDecodeError:
         return False
 

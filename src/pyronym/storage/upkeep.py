@@ -12,7 +12,7 @@ from contextlib import closing
 
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
-from pyronym.storage.base import failure
+from pyronym.storage.base import failure, refuse_what_is_no_file
 from pyronym.storage.dbm import DbmStore
 from pyronym.storage.journal import sync_file, sync_folder
 from pyronym.storage.salvage import Salvaged, salvage_dbm, salvage_sqlite
@@ -27,13 +27,14 @@ _ATTEMPTS = 50
 def kind_and_path(name: str) -> tuple[str, str]:
     """What ``sql:FILE``, ``dbm:FILE`` or just ``FILE`` stands for: (``sql`` or ``dbm``, FILE).
 
-    ValueError if there is no such file, or if it does not say what kind it is.
+    ValueError if there is no such file, or if it does not say what kind it is. StorageError if it is no file.
     """
     kind, _, path = name.partition(":")
     if kind not in ("sql", "dbm"):
         kind, path = "", name
     if not any(os.path.exists(path + part) for part in (*_DBM_PARTS, "-wal")) or not path:
         raise ValueError(f"there is no storage {path!r} (expected the path of a SQLite or dbm file)")
+    refuse_what_is_no_file(path)
     if not kind:
         kind = _kind_by_contents(path)
     return kind, path
@@ -146,7 +147,7 @@ def _copy_dbm(path: str, copy: str) -> None:
     """Copy all parts of a dbm storage as they are at one moment.
 
     The files of the dbm are only ever replaced, so they are those of one moment when none was replaced meanwhile. The
-    journal only grows as long as that is so, or is emptied when all that is in it is in the dbm.
+    journal only grows as long as that is so, or is replaced by its end when the rest is in the dbm.
     """
     for _ in range(_ATTEMPTS):
         before = _identities(path)

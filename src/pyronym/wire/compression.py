@@ -27,6 +27,16 @@ def decompress(data: bytes, annotations_length: int, limit: int) -> bytes:
     return plain
 
 
+def unfolds_beyond(data: bytes, size: int) -> bool:
+    """Whether a zlib stream has, or may stand for, more than `size` bytes. Finds out in time that grows with `size`."""
+    if len(data) > size:
+        return True
+    try:
+        return len(zlib.decompressobj().decompress(data, size + 1)) > size
+    except zlib.error:
+        return False
+
+
 def compress(data: bytes, level: int) -> bytes | None:
     """`data` as a zlib stream, or None when that is not smaller."""
     compressed = zlib.compress(data, level)

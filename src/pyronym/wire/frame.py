@@ -38,7 +38,8 @@ def check_size(size: int, limit: int) -> None:
     """Raise MessageTooLargeError when annotations and data of `size` bytes exceed the limit."""
     if size > limit:
         raise MessageTooLargeError(
-            f"max message size exceeded ({size} where max={limit}): send less at a time, or raise MAX_MESSAGE_SIZE"
+            f"max message size exceeded ({size} where max={limit}): send less at a time, or raise MAX_MESSAGE_SIZE "
+            "(for a handshake: MAX_HANDSHAKE_SIZE)"
         )
 
 

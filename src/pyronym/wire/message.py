@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -64,8 +64,14 @@ class Message(NamedTuple):
     sequence: int
     """0 to 65535. An answer repeats that of its request."""
     data: bytes
-    """What a serializer wrote. Never compressed."""
+    """What a serializer wrote. Never compressed, but where `unpack` is there."""
     annotations: Mapping[str, bytes] = NO_ANNOTATIONS
     """By names of four ASCII characters, without those that the protocol itself uses (HMAC and CORR of Pyro4)."""
     correlation: bytes | None = None
     """16 bytes that a request and its answers have in common, or None."""
+    unpack: Callable[[], bytes] | None = None
+    """Makes the plain data of a message that a Decoder was told not to unpack at once; raises what that would have."""
+
+    def unpacked(self) -> Message:
+        """The message with its plain data. Raises ProtocolError where there is none, or too much."""
+        return self if self.unpack is None else self._replace(data=self.unpack(), unpack=None)

@@ -117,7 +117,7 @@ def write_head(message: Message, data: bytes, compressed: bool, hmac_key: bytes 
     Raises ProtocolError when the annotations cannot be written: wrong names, or more than 65,535 bytes. Raises
     struct.error when a number does not fit its field.
     """
-    _, kind, serializer_id, flags, sequence, _, annotations, correlation = message
+    _, kind, serializer_id, flags, sequence, _, annotations, correlation, _ = message
     if annotations or hmac_key:
         chunks = _write_annotations(message, data, hmac_key)
     elif correlation is not None:

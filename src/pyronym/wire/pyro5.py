@@ -92,7 +92,7 @@ def write_head(message: Message, data: bytes, compressed: bool, hmac_key: bytes 
 
     Raises ProtocolError when the annotations cannot be written, struct.error when a number does not fit its field.
     """
-    _, kind, serializer_id, all_flags, sequence, _, annotations, correlation = message
+    _, kind, serializer_id, all_flags, sequence, _, annotations, correlation, _ = message
     chunks = write_chunks(annotations.items(), _CHUNK_HEAD) if annotations else b""
     flags = all_flags & _SAME_FLAGS | all_flags >> 1 & _LOWER_FLAGS
     if compressed:

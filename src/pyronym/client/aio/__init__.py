@@ -1,0 +1,1 @@
+"""The shell of the client on an event loop. `pyronym.aio` is its face."""

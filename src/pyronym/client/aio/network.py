@@ -1,0 +1,222 @@
+"""The network of a client on an event loop: asyncio's, or any that is like it."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any, Final, TypeVar, cast
+
+from pyronym.client.connection import late, lost
+from pyronym.client.deadline import Deadline, in_thread
+from pyronym.client.network import Tls, has_input
+from pyronym.errors import NotSentError, TimeoutError
+from pyronym.rpc.client import Answer, ClientSession
+
+T = TypeVar("T")
+
+_FAREWELL: Final = 1.0
+"""Seconds that the end of a connection may take: TLS says goodbye and waits for the other side to do so."""
+
+
+class LoopStream(asyncio.Protocol):
+    """A stream on an event loop. A request that is cancelled closes it: an answer that comes late meets nobody."""
+
+    family: int
+
+    def __init__(self, location: str) -> None:
+        self._location = location
+        self._transport: asyncio.Transport
+        self._loop = asyncio.get_running_loop()
+        self._closed = self._loop.create_future()
+        self._session: ClientSession | None = None  # whose answer is waited for
+        self._answer: asyncio.Future[Answer] | None = None
+        self._sent: asyncio.Future[None] | None = None  # there while bytes wait to be sent
+        self._ended = False
+
+    # What the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are such, but not by their class
+        self.family = int(transport.get_extra_info("socket").family)
+        self._transport.set_write_buffer_limits(high=0)  # so that we know whether anything waits to be sent
+
+    def pause_writing(self) -> None:
+        """Some bytes have to wait."""
+        self._sent = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """All bytes are with the system."""
+        sent, self._sent = self._sent, None
+        if sent is not None and not sent.done():
+            sent.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the answer, and the answer when it is complete."""
+        answer, session = self._answer, self._session
+        if answer is None or session is None or answer.done():
+            self.close()  # nothing was asked
+            return
+        try:
+            session.receive_data(data)
+            complete = session.next_answer()
+        except Exception as problem:  # raised again where the answer is waited for
+            answer.set_exception(problem)
+        else:
+            if complete is not None:
+                answer.set_result(complete)
+
+    def eof_received(self) -> None:
+        """Nothing more comes. What waits to be sent must not go out any more: nobody will hear what came of it."""
+        self._end(None)
+        self._transport.abort()
+
+    def connection_lost(self, problem: Exception | None) -> None:
+        """The end."""
+        self._end(problem)
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    def _end(self, problem: Exception | None) -> None:
+        self._ended = True
+        if self._sent is not None:
+            error = lost("sending", self._location, problem, NotSentError)
+        else:
+            error = lost("receiving", self._location, problem)
+        error.__cause__ = problem
+        for waiting in (self._sent, self._answer):
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(error)
+                _see(waiting)
+
+    # What the core calls
+
+    async def exchange(self, session: ClientSession, data: bytes, deadline: Deadline) -> Answer:
+        """As Stream says."""
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        self._session, self._answer = session, answer
+        try:
+            async with self._transmitting(data, "receiving", deadline):
+                return await answer
+        finally:
+            self._answer = None
+            _see(answer)
+
+    async def send(self, data: bytes, deadline: Deadline) -> None:
+        """As Stream says."""
+        async with self._transmitting(data, "sending", deadline):
+            if self._sent is not None:
+                await self._sent
+
+    @asynccontextmanager
+    async def _transmitting(self, data: bytes, doing: str, deadline: Deadline) -> AsyncIterator[None]:
+        """Send `data`, and close the stream if what follows fails."""
+        if self._ended:
+            raise lost("sending", self._location, None, NotSentError)
+        try:
+            async with asyncio.timeout(deadline.left()):
+                self._transport.write(data)
+                yield
+        except builtins.TimeoutError:
+            self.close()
+            raise late(doing, self._location) from None
+        except BaseException:  # also when it is cancelled: an answer may be under way
+            self.close()
+            raise
+
+    def ended(self) -> bool:
+        """As Stream says."""
+        return self._ended or has_input(self._transport.get_extra_info("socket").fileno())
+
+    def close(self) -> None:
+        """Close it at once. May be called again."""
+        self._ended = True
+        self._transport.abort()
+
+    def close_soon(self) -> None:
+        """Close it, from whatever thread; nothing happens when its loop is closed."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.close)
+
+    async def finish(self) -> None:
+        """Close it in good order, which takes a moment at most."""
+        self._ended = True
+        self._transport.close()
+        with suppress(builtins.TimeoutError):
+            async with asyncio.timeout(_FAREWELL):
+                await asyncio.shield(self._closed)
+        self._transport.abort()
+
+
+def _see(future: asyncio.Future[Any]) -> None:
+    """Look at the outcome of a future that perhaps nobody waits for any more; asyncio complains of the others."""
+    if future.done() and not future.cancelled():
+        future.exception()
+
+
+async def _reach(sock: socket.socket, address: Any) -> None:
+    """Connect a socket. OSError, in the system's words: those of the loops do not say what went wrong."""
+    sock.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except OSError as problem:
+        if problem.errno:
+            raise OSError(problem.errno, os.strerror(problem.errno)) from None
+        raise
+
+
+class LoopNetwork:
+    """As Network says, on the running loop."""
+
+    async def connect(
+        self, sock: socket.socket, address: Any, tls: Tls | None, location: str, deadline: Deadline
+    ) -> LoopStream:
+        """As Network says."""
+        loop = asyncio.get_running_loop()
+        make = partial(LoopStream, location)
+        context, host = tls or (None, None)
+        try:
+            async with asyncio.timeout(deadline.left()):
+                await _reach(sock, address)
+                if sock.family == socket.AF_UNIX:
+                    return (await loop.create_unix_connection(make, sock=sock))[1]
+                return (await loop.create_connection(make, sock=sock, ssl=context, server_hostname=host))[1]
+        except BaseException as problem:
+            sock.close()
+            if isinstance(problem, builtins.TimeoutError) and not problem.args:
+                raise builtins.TimeoutError("timed out") from None
+            raise
+
+    async def in_thread(self, function: Callable[[], T], deadline: Deadline) -> T:
+        """As Network says."""
+        outcome = asyncio.wrap_future(in_thread(function))
+        try:
+            async with asyncio.timeout(deadline.left()):
+                return await outcome
+        except builtins.TimeoutError:
+            raise TimeoutError("timed out") from None
+
+    async def receive(self, sock: socket.socket, size: int, deadline: Deadline) -> tuple[bytes, Any]:
+        """As Network says."""
+        loop = asyncio.get_running_loop()
+        arrived = asyncio.Event()
+        loop.add_reader(sock, arrived.set)  # uvloop has no `sock_recvfrom`
+        try:
+            async with asyncio.timeout(deadline.left()):
+                while True:
+                    await arrived.wait()
+                    arrived.clear()
+                    with suppress(BlockingIOError):
+                        return sock.recvfrom(size)
+        except builtins.TimeoutError:
+            raise TimeoutError("timed out") from None
+        finally:
+            loop.remove_reader(sock)
+
+
+LOOP: Final = LoopNetwork()

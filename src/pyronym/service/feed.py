@@ -1,0 +1,119 @@
+"""What is told of changes: to those who wait for them, and to functions of the program."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+from threading import Condition, RLock
+from typing import Any, TypeAlias, TypeVar
+
+from pyronym.directory.directory import Directory
+from pyronym.directory.history import History
+from pyronym.directory.record import Event
+from pyronym.errors import LimitError
+from pyronym.service.commit import Deliver
+from pyronym.service.watches import MOST_EVENTS, News, Sees, Watch, Watches
+
+T = TypeVar("T")
+
+Subscriber: TypeAlias = Callable[[Sequence[Event]], object]
+
+log = logging.getLogger(__name__)
+
+
+class Feed:
+    """The events of `directory`, from now on. The caller of its methods holds `lock`, except where they say otherwise.
+
+    `most_events` are kept for those who ask for what they have missed; `most_watches` of one client may wait.
+    """
+
+    def __init__(
+        self, directory: Directory, most_events: int, most_watches: int, lock: RLock, settled: Condition
+    ) -> None:
+        self._directory = directory
+        self._history = History(directory.revision, most_events)
+        self._most_watches = most_watches
+        self._watches = Watches(most_watches)
+        self._subscribers: list[Subscriber] = []
+        self._lock = lock
+        self._settled = settled
+        self._ended = False
+
+    def watch(
+        self,
+        prefix: str,
+        since: int | None,
+        deadline: float | None,
+        show: Callable[[News], T],
+        sees: Sees | None,
+        client: str | None,
+    ) -> T | Watch[T]:
+        """What `show` makes of the news since a revision; of the next ones, if there are none, until `deadline`.
+
+        LimitError if there are too many of this client already.
+        """
+        if since is None:
+            return show(News(self._directory.revision))
+        watch = Watch(prefix, since, sees, client, self._news, show, self._lock, self._settled)
+        news = self._news(watch)
+        if news.events or news.reset or deadline is None or self._ended:
+            return show(news)
+        if not self._watches.has_room_for(client):
+            raise LimitError(
+                f"too many watches: {self._most_watches} of {client} are waiting (MAX_WATCHES); watch less, or a "
+                "prefix that several watchers have in common"
+            )
+        watch.since = news.revision
+        self._watches.add(watch, deadline)
+        return watch
+
+    def tell(self, events: Sequence[Event], deliver: Deliver) -> list[Watch[Any]]:
+        """Take note of events. Those who waited for them, and whose results are there now."""
+        self._history.extend(events)
+        for subscriber in self._subscribers:
+            deliver(partial(_tell, subscriber, events))
+        return self._watches.concerned(events)
+
+    def due(self, now: float, limit: int) -> list[Watch[Any]]:
+        """Those who have waited for long enough, no more than `limit`. Their results are there now."""
+        return self._watches.due(now, limit)
+
+    def next_due(self) -> float | None:
+        """A time before which nobody has waited for long enough."""
+        return self._watches.next_due()
+
+    def discard(self, watch: Watch[Any]) -> None:
+        """One who waited is gone."""
+        self._watches.discard(watch)
+
+    def end(self) -> list[Watch[Any]]:
+        """All who wait. From here on nobody does."""
+        self._ended = True
+        return self._watches.due(float("inf"), len(self._watches))
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Have a function told of all events from now on."""
+        self._subscribers = [*self._subscribers, subscriber]
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Have a function told of nothing any more."""
+        self._subscribers = [other for other in self._subscribers if other is not subscriber]
+
+    def _news(self, watch: Watch[Any]) -> News:
+        """What there is for a watch. The caller needs no lock."""
+        with self._lock:
+            revision = self._directory.revision
+            events = self._history.since(watch.since) if watch.since <= revision else None
+            if events is None:
+                return News(revision, reset=True)
+            found = list(islice((event for event in events if watch.concerns(event.record.name)), MOST_EVENTS))
+            return News(found[-1].revision if len(found) == MOST_EVENTS else revision, found)
+
+
+def _tell(subscriber: Subscriber, events: Sequence[Event]) -> None:
+    try:
+        subscriber(events)
+    except Exception:
+        log.exception("a subscriber to changes failed")

@@ -1,0 +1,129 @@
+"""The leases of a name server: whose they are, and when they end."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from itertools import count
+from typing import Final
+
+from pyronym.directory.leases import Leases
+from pyronym.directory.record import EXPIRED, REMOVED, Event, Lease, Record
+
+PAUSE: Final = 1.0
+"""Seconds. When this process is later than that, it was stopped, or had no processor: then nobody could renew."""
+
+
+class Holder:
+    """A connection, as the one that holds ephemeral records."""
+
+    def __init__(self) -> None:
+        self.token = secrets.token_hex(8)
+        """The ids of its leases begin with it."""
+        self.names: set[str] = set()
+        """What it holds."""
+
+
+class Leasing:
+    """Follows the leases of a directory. Not thread-safe.
+
+    `grace` as in `Leases`. Time is that of `clock`, without the pauses of this process: what nobody could renew does
+    not end. The clock must only go forward.
+    """
+
+    def __init__(self, grace: float, clock: Callable[[], float]) -> None:
+        self._leases = Leases(grace)
+        self._clock = clock
+        self._paused = 0.0
+        self._connected: dict[str, Holder] = {}
+        """By their tokens, those who have been given leases."""
+        self._holders: dict[str, Holder] = {}
+        """By the names of the ephemeral records that they hold."""
+        self._serial = count()
+
+    def new(self, seconds: float | None, holder: Holder | None) -> Lease:
+        """A lease for a registration that is to come. With a `holder` it is ephemeral."""
+        if holder is None:
+            return Lease(secrets.token_hex(8), seconds)
+        self._connected[holder.token] = holder
+        return Lease(f"{holder.token}-{next(self._serial)}", seconds, ephemeral=True)
+
+    def load(self, records: Iterable[Record]) -> None:
+        """Begin with what a storage had. How long it had that before nobody knows, so all leases are counted from now:
+        those who would have renewed them must first have the time to do so.
+        """
+        for record in records:
+            if record.lease is not None:
+                self._leases.start(record.name, record.lease, self._now(), connected=False)
+
+    def follow(self, events: Iterable[Event]) -> bool:
+        """Start and stop leases as records come and go. Whether some were started."""
+        started = False
+        for _, kind, record in events:
+            if record.lease is None or kind in (REMOVED, EXPIRED):
+                if self._leases:
+                    self._leases.stop(record.name)
+                    self._let_go(record.name)
+            else:
+                self._start(record.name, record.lease)
+                started = True
+        return started
+
+    def renew(self, name: str, lease: Lease, holder: Holder) -> None:
+        """Count from the whole lease again. An ephemeral record is held by `holder` from here on."""
+        if lease.ephemeral:
+            self._connected[holder.token] = holder
+            self._hold(name, holder)
+        self._leases.renew(name, self._now(), connected=lease.ephemeral)
+
+    def disconnect(self, holder: Holder) -> None:
+        """A connection has ended: what it holds is to go soon, unless another one renews it."""
+        self._connected.pop(holder.token, None)
+        for name in holder.names:
+            del self._holders[name]
+            self._leases.disconnect(name, self._now())
+        holder.names.clear()
+
+    def ended(self, limit: int) -> list[str]:
+        """The names whose leases have ended, no more than `limit`: each is to be removed, or postponed."""
+        return self._leases.due(self._now(), limit)
+
+    def postpone(self, names: Iterable[str], seconds: float) -> None:
+        """These could not be removed: they end again later."""
+        for name in names:
+            self._leases.postpone(name, self._now() + seconds)
+
+    def next_due(self) -> float | None:
+        """A time of the clock before which no lease ends."""
+        due = self._leases.next_due()
+        return None if due is None else due + self._paused
+
+    def remaining(self, name: str) -> float | None:
+        """Seconds until a record has to go, as far as is known now; None if nothing is."""
+        end = self._leases.end(name)
+        return None if end is None else end - self._now()
+
+    def forgive(self, late: float) -> None:
+        """This process was `late`, in seconds, when it looked for what had ended."""
+        if late > PAUSE:
+            self._paused += late
+
+    def _now(self) -> float:
+        return self._clock() - self._paused
+
+    def _start(self, name: str, lease: Lease) -> None:
+        holder = self._connected.get(lease.id.partition("-")[0]) if lease.ephemeral else None
+        self._let_go(name)
+        if holder is not None:
+            self._hold(name, holder)
+        self._leases.start(name, lease, self._now(), connected=holder is not None)
+
+    def _hold(self, name: str, holder: Holder) -> None:
+        self._let_go(name)
+        self._holders[name] = holder
+        holder.names.add(name)
+
+    def _let_go(self, name: str) -> None:
+        holder = self._holders.pop(name, None)
+        if holder is not None:
+            holder.names.discard(name)

@@ -1,0 +1,8 @@
+"""What the stock servers do not have."""
+
+from __future__ import annotations
+
+from typing import Final
+
+BEYOND_STOCK: Final = frozenset({"liveness", "register_unique", "renew", "watch"})
+"""Methods of the name server."""
