@@ -1,6 +1,6 @@
 """What comes up when, held against a plain dict of times."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyronym.directory.schedule import Schedule
@@ -16,6 +16,7 @@ steps = st.lists(
 
 
 @given(steps)
+@example([("set", "a", 1), ("set", "c", 0), ("set", "c", 2), ("due", 2, 1)])
 def test_any_sequence_of_steps_equals_a_dict_of_times(steps):
     schedule, model = Schedule(), {}
     for step in steps:

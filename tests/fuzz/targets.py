@@ -44,18 +44,18 @@ class Target:
         if descriptors is not None:
             command = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *command]
         self._servers = NameServers(command, {"PYRO_SERIALIZERS_ACCEPTED": _ALL} if kind != "pyro5" else {})
-        with socket.create_server(("127.0.0.1", 0)) as probe, socket.socket(type=socket.SOCK_DGRAM) as other:
-            self.address: tuple[str, int] = probe.getsockname()
+        with socket.socket(type=socket.SOCK_DGRAM) as other:
             other.bind(("127.0.0.1", 0))
             self.broadcast_port: int = other.getsockname()[1]
         self._broadcast = broadcast
-        self._server = self._start()
+        self._server = self._start(0)  # any that is free: one that was free a moment ago may be taken by now
+        self.address = ("127.0.0.1", self._server.port)
 
-    def _start(self) -> NameServer:
+    def _start(self, port: int) -> NameServer:
         if not self._broadcast:
-            return self._servers(port=self.address[1], key=self._key)
+            return self._servers(port=port, key=self._key)
         where = ("--bchost", "127.0.0.1", "--bcport", str(self.broadcast_port))
-        return self._servers(*where, host="0.0.0.0", port=self.address[1], key=self._key)
+        return self._servers(*where, host="0.0.0.0", port=port, key=self._key)
 
     @property
     def is_alive(self) -> bool:
@@ -76,7 +76,7 @@ class Target:
         """End what is left of it and start it anew."""
         self._server.process.close()
         self._servers.processes.clear()
-        self._server = self._start()
+        self._server = self._start(self.address[1])
 
     def measure(self) -> Measures:
         """How it is. OSError when it is gone."""

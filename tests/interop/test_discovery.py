@@ -24,6 +24,16 @@ with locateNS() as found:
     print(json.dumps([str(found._pyroUri), str(found.lookup("Pyro.NameServer"))]))
 """
 
+LOCATE_ON_A_LOOP = """
+import asyncio, json, sys, uvloop
+from pyronym import aio
+async def main():
+    async with await aio.locate_ns() as found:
+        print(json.dumps([str(found._pyroUri), str(await found.lookup("Pyro.NameServer"))]))
+with asyncio.Runner(loop_factory={"asyncio": asyncio, "uvloop": uvloop}[sys.argv[1]].new_event_loop) as runner:
+    runner.run(main())
+"""
+
 LOCATE_STOCK = """
 import json
 from peer import locate
@@ -68,10 +78,10 @@ def serving(networks: Networks) -> Iterator[object]:
             assert process.terminate() == 0
 
 
-def found(host: Host, prefer: int, **environment: str) -> list[str]:
+def found(host: Host, prefer: int, *program: str, **environment: str) -> list[str]:
     """What our client on a host finds, and what the server that it finds says of itself."""
     settings = {"PYRO_PREFER_IP_VERSION": str(prefer), "PYRO_LOCATE_TIMEOUT": "10", **environment}
-    return json.loads(host.run(sys.executable, "-c", LOCATE, env=settings))
+    return json.loads(host.run(sys.executable, "-c", *(program or (LOCATE,)), env=settings))
 
 
 def found_by_stock(host: Host, python: Path) -> list[str]:
@@ -110,6 +120,8 @@ def test_where_broadcast_finds_nothing_multicast_does(networks: Networks, servin
     assert asked == uri(f"[fe80::31%{index}]")
     assert told == uri("[fe80::31]")
     assert found(networks.c, 6) == [asked, told]
+    for loop in ("asyncio", "uvloop"):
+        assert found(networks.c, 6, LOCATE_ON_A_LOOP, loop) == [asked, told]
 
 
 def test_a_server_at_one_ipv6_address_is_found_from_its_network(networks: Networks, serving) -> None:

@@ -56,13 +56,13 @@ class Schedule(Generic[K]):
             self._tidy()
             if not self._heap or self._heap[0][0] > now:
                 break
-            _, _, key = heapq.heappop(self._heap)
+            when, _, key = heapq.heappop(self._heap)
             del self._queued[key]
-            if self._times[key] <= now:
+            if self._times[key] > when:  # it was put off: others may come before it
+                self._push(key, self._times[key])
+            else:
                 del self._times[key]
                 found.append(key)
-            else:
-                self._push(key, self._times[key])
         return found
 
     def _push(self, key: K, when: float) -> None:

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 MAX_WAIT = threading.TIMEOUT_MAX
 
-BREATH: Final = 0.002
+BREATH: Final = 0.005
 """Seconds for other threads between two rings of which one follows the other at once. Without them, a loop that serves
 clients meanwhile waits 5 milliseconds (sys.getswitchinterval) after each of its system calls."""
 

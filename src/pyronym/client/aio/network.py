@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import errno
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -160,14 +161,28 @@ def _see(future: asyncio.Future[Any]) -> None:
 
 
 async def _reach(sock: socket.socket, address: Any) -> None:
-    """Connect a socket. OSError, in the system's words: those of the loops do not say what went wrong."""
+    """Connect a socket. OSError, in the system's words.
+
+    Not by the loop's `sock_connect`: what that says does not tell what went wrong, and uvloop's takes no zones.
+    """
     sock.setblocking(False)
+    loop = asyncio.get_running_loop()
+    problem = sock.connect_ex(address)
+    if problem == errno.EINPROGRESS:
+        await _ready(loop.add_writer, loop.remove_writer, sock)
+        problem = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if problem:
+        raise OSError(problem, os.strerror(problem))
+
+
+async def _ready(add: Callable[..., object], remove: Callable[..., object], sock: socket.socket) -> None:
+    """Wait until a loop, watching by these methods of it, finds that a socket is ready."""
+    event = asyncio.Event()
+    add(sock, event.set)
     try:
-        await asyncio.get_running_loop().sock_connect(sock, address)
-    except OSError as problem:
-        if problem.errno:
-            raise OSError(problem.errno, os.strerror(problem.errno)) from None
-        raise
+        await event.wait()
+    finally:
+        remove(sock)
 
 
 class LoopNetwork:
@@ -204,19 +219,14 @@ class LoopNetwork:
     async def receive(self, sock: socket.socket, size: int, deadline: Deadline) -> tuple[bytes, Any]:
         """As Network says."""
         loop = asyncio.get_running_loop()
-        arrived = asyncio.Event()
-        loop.add_reader(sock, arrived.set)  # uvloop has no `sock_recvfrom`
         try:
             async with asyncio.timeout(deadline.left()):
                 while True:
-                    await arrived.wait()
-                    arrived.clear()
                     with suppress(BlockingIOError):
                         return sock.recvfrom(size)
+                    await _ready(loop.add_reader, loop.remove_reader, sock)  # uvloop has no `sock_recvfrom`
         except builtins.TimeoutError:
             raise TimeoutError("timed out") from None
-        finally:
-            loop.remove_reader(sock)
 
 
 LOOP: Final = LoopNetwork()
