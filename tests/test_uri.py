@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pyronym import uri
 from pyronym.errors import PyroError
-from pyronym.uri import URI, name_servers_at
+from pyronym.uri import URI, is_link_local, name_servers_at
 
 
 @pytest.mark.parametrize(
@@ -153,3 +153,19 @@ def test_a_text_full_of_at_signs_is_refused_without_trying_them_all():
 def test_locations_of_name_servers_are_taken_apart(locations, found):
     uris = name_servers_at(locations, 9)
     assert [str(uri) for uri in uris] == [f"PYRO:Pyro.NameServer@{location}" for location in found]
+
+
+@pytest.mark.parametrize(
+    ("host", "linked"),
+    [
+        ("fe80::1", True),
+        ("fe80::1%eth0", True),
+        ("fd00::1", False),
+        ("169.254.0.1", False),
+        ("fe80", False),
+        ("ns1:1,[fe80::1]:2", False),
+        ("", False),
+    ],
+)
+def test_some_addresses_need_an_interface(host, linked):
+    assert is_link_local(host) is linked

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import builtins
 import re
+from ipaddress import IPv6Address
 
 from pyronym.errors import PyroError
 from pyronym.settings import config
@@ -160,3 +161,11 @@ def _with_port(location: str, default_port: int) -> str:
     if location.count(":") > 1 and not location.startswith("["):
         location = f"[{location}]"
     return location if ":" in location.rpartition("]")[2] else f"{location}:{default_port}"
+
+
+def is_link_local(host: str) -> bool:
+    """Whether this is an IPv6 address that means something only along with an interface, which it may name."""
+    try:
+        return ":" in host and IPv6Address(host).is_link_local
+    except ValueError:  # several hosts
+        return False

@@ -189,7 +189,7 @@ def test_an_address_that_cannot_be_is_dead(location: str, why: str) -> None:
         (socket.gaierror(socket.EAI_AGAIN, "no name server"), None),
         (OSError(probe.errno.EMFILE, "too many"), None),
         (OSError(probe.errno.ENETUNREACH, "no network"), None),
-        (OSError(probe.errno.EHOSTUNREACH, "no host"), Dead("No route to host")),
+        (OSError(probe.errno.EHOSTUNREACH, "no host"), Dead("no host")),
     ],
 )
 def test_trouble_on_our_side_tells_nothing_of_a_daemon(

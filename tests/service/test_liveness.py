@@ -38,10 +38,12 @@ def test_the_object_and_its_daemon_are_what_is_probed() -> None:
         Record(NAMESERVER_NAME, "PYRO:Pyro.NameServer@10.0.0.7:9090"),
         Record("a", "PYRONAME:b"),
         Record("a", "PYROMETA:b,c"),
+        Record("a", "PYRO:obj@[fe80::1]:5000"),
+        Record("a", "PYRO:obj@[fe80::1%2]:5000"),
         Record("a", "no URI, but it was in the file"),
     ],
 )
-def test_what_leads_to_no_daemon_is_not_probed(record: Record) -> None:
+def test_what_leads_to_no_daemon_or_to_one_for_some_only_is_not_probed(record: Record) -> None:
     assert Liveness(20, all_from_here=True).target(record) is None
 
 

@@ -6,7 +6,6 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from ipaddress import ip_address
 from typing import Final, Generic, TypeVar
 
 from pyronym.client.connection import Connection, open_connection
@@ -17,7 +16,7 @@ from pyronym.client.network import Network, Stream
 from pyronym.errors import NameServerNotFoundError, PyroError, TimeoutError
 from pyronym.settings import Settings
 from pyronym.tls import explained
-from pyronym.uri import URI, name_servers_at
+from pyronym.uri import URI, is_link_local, name_servers_at
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +194,7 @@ class _Search(Generic[S]):
                 log.debug("ignoring a broadcast answer that is no URI: %r", data[:100])
                 continue
             if uri.protocol == "PYRO":
-                if _lacks_zone(uri):
+                if is_link_local(uri.host or "") and "%" not in str(uri.host):
                     uri.host = f"{uri.host}%{sender[3]}"  # the server cannot know what we call the interface
                 return uri
 
@@ -229,15 +228,6 @@ def _ask(sock: socket.socket, targets: Sequence[_Question]) -> None:
             problem = failure
     if not sent:
         raise problem
-
-
-def _lacks_zone(uri: URI) -> bool:
-    """Whether the address means something only along with an interface, and names none."""
-    host = uri.host or ""
-    try:
-        return "%" not in host and ip_address(host).version == 6 and ip_address(host).is_link_local
-    except ValueError:  # a name
-        return False
 
 
 def _is_local(host: str) -> bool:

@@ -283,7 +283,7 @@ def serve(
     has_key: bool = False,
     out: TextIO | None = None,
 ) -> None:
-    """Announce on `out` (the standard output) where a name server runs, serve it, and close it at the end."""
+    """Say on `out` (the standard output) where a name server runs, serve it, and close it at the end."""
     out = sys.stdout if out is None else out
     try:
         reason = _why_no_broadcast(daemon)
@@ -297,7 +297,7 @@ def serve(
             print(f"Persistent store contains {existing} existing registrations.", file=out)
         if not daemon.is_protected:
             log.warning(EXPOSED, ", ".join(place.address for place in daemon.places if not place.is_loopback))
-        _announce(uri, daemon, has_key, out)
+        _say_where(uri, daemon, has_key, out)
         daemon.requestLoop()
     finally:
         if responder is not None:
@@ -306,7 +306,7 @@ def serve(
     print("NS shut down.", file=out, flush=True)
 
 
-def _announce(uri: URI, daemon: NameServerDaemon, has_key: bool, out: TextIO) -> None:
+def _say_where(uri: URI, daemon: NameServerDaemon, has_key: bool, out: TextIO) -> None:
     for place in daemon.places:
         print(f"NS running on {place.location} ({place.address})", file=out)
     if not daemon.places:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from pyronym.client.aio.network import reach
 from pyronym.errors import PyroError
 from pyronym.rpc.client import Answer, ClientSession, Result
 from pyronym.server.workers import Workers
@@ -69,9 +69,7 @@ class Prober:
         except socket.gaierror as problem:
             return Dead(str(problem)) if problem.errno in (socket.EAI_NONAME, socket.EAI_NODATA) else None
         except OSError as problem:
-            return (
-                None if problem.errno in _OURS else Dead(os.strerror(problem.errno) if problem.errno else str(problem))
-            )
+            return None if problem.errno in _OURS else Dead(problem.strerror or str(problem))
         except ValueError as problem:  # no host name can be such
             return Dead(str(problem))
 
@@ -149,9 +147,8 @@ class Prober:
             (family, address), *targets = targets
             sock = socket.socket(family, socket.SOCK_STREAM)
             try:
-                sock.setblocking(False)
                 async with asyncio.timeout(self._seconds / (2 + len(targets))):
-                    await asyncio.get_running_loop().sock_connect(sock, address)
+                    await reach(sock, address)
                 how: dict[str, Any] = {"ssl": tls, "server_hostname": ""} if tls else {}
                 return await asyncio.open_connection(sock=sock, **how)
             except BaseException as problem:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from pyronym.directory.record import Record
 from pyronym.errors import PyroError
-from pyronym.uri import NAMESERVER_NAME, URI
+from pyronym.uri import NAMESERVER_NAME, URI, is_link_local
 
 ALIVE: Final = "alive"
 UNREACHABLE: Final = "unreachable"
@@ -126,7 +126,7 @@ class Liveness:
             uri = URI(record.uri)
         except PyroError:  # files that others have written hold any text
             return None
-        if uri.protocol != "PYRO" or not isinstance(uri.object, str):
+        if uri.protocol != "PYRO" or not isinstance(uri.object, str) or is_link_local(uri.host or ""):
             return None
         if is_near(uri) and not self._all_from_here and self._from_here.get(record.name) != record.uri:
             return None

@@ -160,8 +160,8 @@ def _see(future: asyncio.Future[Any]) -> None:
         future.exception()
 
 
-async def _reach(sock: socket.socket, address: Any) -> None:
-    """Connect a socket. OSError, in the system's words.
+async def reach(sock: socket.socket, address: Any) -> None:
+    """Connect a socket, on the running loop. OSError, in the system's words.
 
     Not by the loop's `sock_connect`: what that says does not tell what went wrong, and uvloop's takes no zones.
     """
@@ -197,7 +197,7 @@ class LoopNetwork:
         context, host = tls or (None, None)
         try:
             async with asyncio.timeout(deadline.left()):
-                await _reach(sock, address)
+                await reach(sock, address)
                 if sock.family == socket.AF_UNIX:
                     return (await loop.create_unix_connection(make, sock=sock))[1]
                 return (await loop.create_connection(make, sock=sock, ssl=context, server_hostname=host))[1]
