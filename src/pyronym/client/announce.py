@@ -83,7 +83,7 @@ def announce(
     once, which takes LOCATE_TIMEOUT at most; with 0 it returns at once, and goes on trying in the background.
 
     Raises NameServerNotFoundError when no name server was found in that time; what the name server raises when it
-    refuses: NameTakenError, SecurityError, ValueError and others; TypeError, ValueError and PyroError for arguments
+    refuses: NameTakenError, SecurityError, NamingError and others; TypeError, ValueError and PyroError for arguments
     that are none; ValueError for a name that this program announces already.
     """
     announcement = ThreadAnnouncement(Plan.of(name, uri, lease, metadata, options))
