@@ -1,5 +1,6 @@
 """Two name servers, a service that announces itself, and a client. The first name server is killed: nobody minds."""
 
+import queue
 import subprocess
 import sys
 import threading
@@ -23,24 +24,27 @@ def start_name_server() -> tuple[subprocess.Popen[str], str]:
 
 
 def main() -> None:
-    moved = threading.Event()
+    notices: queue.SimpleQueue[pyronym.Notice] = queue.SimpleQueue()  # they come from a thread of their own
 
-    def notify(notice: pyronym.Notice) -> None:
-        print(f"the camera is {notice.kind}", flush=True)
-        if notice.kind == pyronym.NoticeKind.REGISTERED_AGAIN:
-            moved.set()
+    def show_until(kind: pyronym.NoticeKind) -> None:
+        seen = None
+        while seen != kind:
+            seen = notices.get().kind
+            print(f"the camera is {seen}", flush=True)
 
     (first, here), (second, there) = start_name_server(), start_name_server()
     hosts = f"{here},{there}"
     try:
         with pyronym.Daemon() as daemon, pyronym.locateNS(hosts) as nameserver:
             threading.Thread(target=daemon.requestLoop, daemon=True).start()
-            daemon.announce(Camera(), "lab.camera", lease=1.5, host=hosts, notify=notify)
+            daemon.announce(Camera(), "lab.camera", lease=1.5, host=hosts, notify=notices.put)
+            show_until(pyronym.NoticeKind.REGISTERED)
             print("the client finds it:", "lab.camera" in nameserver.list("lab."), flush=True)
             first.kill()
             first.wait()
-            moved.wait()
+            show_until(pyronym.NoticeKind.REGISTERED_AGAIN)
             print("the client finds it still:", "lab.camera" in nameserver.list("lab."), flush=True)
+        show_until(pyronym.NoticeKind.ENDED)
     finally:
         for process in (first, second):
             process.kill()

@@ -155,6 +155,13 @@ class NameServer:
         return _wait(self._requests.list(prefix, regex, metadata_all, metadata_any, return_metadata))
 
     @expose
+    def liveness(self, prefix: str = "") -> dict[str, dict[str, object]]:
+        """How the objects are, of all records or of those with a prefix, as the last round of probes has found them:
+        name -> a dict with `state` and `seconds`, as docs/operating.md says.
+        """
+        return _wait(self._requests.liveness(prefix))
+
+    @expose
     def ping(self) -> None:
         """Do nothing: that it returns shows that the name server works."""
         self._requests.ping()
