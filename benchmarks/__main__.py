@@ -16,6 +16,7 @@ from benchmarks.lifecycle import measure_idle, measure_import, measure_list, mea
 from benchmarks.lookups import measure_lookups, measure_options
 from benchmarks.machine import describe
 from benchmarks.names import measure_names
+from benchmarks.quick import measure_guard
 from benchmarks.report import Report
 from benchmarks.rows import Bench, Findings
 
@@ -30,6 +31,7 @@ GROUPS: dict[str, Callable[[Bench], Findings]] = {
     "idle": measure_idle,
     "list": measure_list,
     "import": measure_import,
+    "guard": measure_guard,
 }
 
 

@@ -20,12 +20,16 @@ from multiprocessing.synchronize import Event
 from fuzz.frames import COMPRESSED, CONNECT, INVOKE, SERIALIZER_NAMES, Frame, greetings
 from fuzz.hostile import bomb
 from fuzz.targets import KINDS
+from pyronym.client.proxy import Proxy
+from pyronym.errors import PyroError
 from pyronym.serializers.registry import serializer_by_name
 
 ADDRESS = "127.0.0.2"
 """Where the attackers come from. The client that means no harm comes from 127.0.0.1."""
 ATTACKERS = 8
 """Those who begin anew again and again."""
+WATCHERS = 17
+"""Times as many connections as usual wait for what happens: 5,000 where 300 are usual."""
 DEEP = 50_000
 """Levels of lists in lists."""
 SERIALIZERS = ("serpent", "json", "marshal", "msgpack", "pickle")
@@ -151,6 +155,19 @@ def _never_reading(scene: Scene) -> None:
     _hold(scene, scene.clients, greeting(scene.protocol), call(scene.protocol, "list") * 100)
 
 
+def _watching(scene: Scene) -> None:
+    with Proxy(f"PYRO:Pyro.NameServer@{scene.address[0]}:{scene.address[1]}") as names:
+        message = call(scene.protocol, "watch", "", names.watch()["revision"], 60.0)
+        watchers = threading.Thread(
+            target=_hold, args=(scene, WATCHERS * scene.clients, greeting(scene.protocol), message * 100)
+        )
+        watchers.start()
+        while not scene.over.is_set():
+            with suppress(PyroError):
+                names.register("watched", f"PYRO:{'x' * 200}@127.0.0.1:9")
+        watchers.join()
+
+
 def _churn(scene: Scene) -> None:
     scene.begun.set()
     while not scene.over.is_set():
@@ -239,6 +256,7 @@ ATTACKS: dict[str, Attack] = {
     "crowd": Attack("ten times as many of these", _crowd),
     "descriptors": Attack("the same, where the server may have 256 descriptors", _crowd, descriptors=256),
     "never_reading": Attack("connections that ask for all names a hundred times, and read none", _never_reading),
+    "watching": Attack("watchers, 17 times as many, that do not read what happens", _watching, kinds=("pyronym",)),
     "churn": Attack("connections that come and go", _churn),
     "regex_list": Attack("patterns that take longer than the universe is old, to list", partial(_search, "list")),
     "regex_remove": Attack("the same, to remove", partial(_search, "remove")),
