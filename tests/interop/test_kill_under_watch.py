@@ -16,6 +16,7 @@ import pytest
 import pyronym
 from processes import NameServers, Process, stopping
 from pyronym import aio
+from pyronym.errors import PyroError
 
 PROGRAM = Path(__file__).with_name("announcer.py")
 LEASE = 4.0
@@ -45,7 +46,7 @@ def changing(port: int) -> Iterator[None]:
                         number += 1
                         begun.set()
                         done.wait(0.005)
-            except pyronym.PyroError:
+            except PyroError:
                 done.wait(0.05)
 
     thread = threading.Thread(target=change, daemon=True)
@@ -63,33 +64,28 @@ class Watchers:
 
     def __init__(self, port: int) -> None:
         self.seen: list[list[Event]] = [[] for _ in range(WATCHERS)]
-        self.listening = threading.Barrier(2)
+        self._resets = threading.Semaphore(0)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._watch(port)), daemon=True)
         self._thread.start()
 
     async def _watch(self, port: int) -> None:
         async with await aio.locate_ns("127.0.0.1", port) as names:
-            beginnings = [asyncio.Event() for _ in self.seen]
-            tasks = [
-                asyncio.create_task(self._follow(names.watch("lab."), seen, begun))
-                for seen, begun in zip(self.seen, beginnings, strict=True)
-            ]
-            for begun in beginnings:
-                await begun.wait()
-            await asyncio.to_thread(self.listening.wait)
-            await asyncio.gather(*tasks)
-            await names.aclose()
+            await asyncio.gather(*(self._follow(names.watch("lab."), seen) for seen in self.seen))
 
-    @staticmethod
-    async def _follow(watch: Any, seen: list[Event], begun: asyncio.Event) -> None:
+    async def _follow(self, watch: Any, seen: list[Event]) -> None:
         async with watch:
             async for event in watch:
                 seen.append(event)
-                begun.set()
-                if isinstance(event, aio.Change) and event.name == END:
+                if isinstance(event, aio.Reset):
+                    self._resets.release()
+                elif event.name == END:
                     return
 
-    def wait(self) -> None:
+    def wait_for_reset(self) -> None:
+        """Wait until each has been told once (more) what there is."""
+        assert all(self._resets.acquire(timeout=30) for _ in self.seen)
+
+    def wait_for_end(self) -> None:
         self._thread.join(timeout=30)
         late = sum(not seen or getattr(seen[-1], "name", None) != END for seen in self.seen)
         assert late == 0, f"{late} watchers have not heard of the last change"
@@ -123,14 +119,15 @@ def test_nobody_who_watches_misses_a_change_or_sees_it_twice_and_all_names_are_b
         for program in programs:
             program.wait_for_line("^ready$")
         watchers = Watchers(server.port)
-        watchers.listening.wait(timeout=30)
+        watchers.wait_for_reset()
         with changing(server.port):
             server.process.kill()
             assert serve(storage=storage, port=server.port).port == server.port
             assert _back_within(LEASE, server.port) == set(NAMES)
+            watchers.wait_for_reset()
         with pyronym.locateNS("127.0.0.1", server.port) as names:
             names.register(END, URI)
-            watchers.wait()
+            watchers.wait_for_end()
             there = set(names.list(prefix="lab."))
 
     happened = {change for seen in watchers.seen for change in seen if isinstance(change, aio.Change)}
