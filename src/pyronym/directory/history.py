@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import Final
 
@@ -60,16 +61,25 @@ class History:
             self._forget()
 
     def since(self, revision: int) -> Iterator[Event] | None:
-        """What has happened after `revision`; None when that is older than what is kept."""
+        """What has happened after `revision`; None when that is older than what is kept. What is added or forgotten
+        later changes nothing in that.
+        """
         if revision < self._begin:
             return None
-        return self._after(revision)
+        return chain.from_iterable([events[first:] for events, first in self._after(revision)])
 
-    def _after(self, revision: int) -> Iterator[Event]:
+    def count_since(self, revision: int) -> int:
+        """How many events `since` gives."""
+        if revision < self._begin:
+            return 0
+        return sum(len(events) - first for events, first in self._after(revision))
+
+    def _after(self, revision: int) -> Iterator[tuple[list[Event], int]]:
+        """The events of each chunk that has later ones, and where these begin."""
         for chunk in self._chunks:
             events = chunk.events
             if events and events[-1].revision > revision:
-                yield from events[bisect_right(events, revision, key=_revision) :]
+                yield events, bisect_right(events, revision, key=_revision)
 
     def _forget(self) -> None:
         """Forget the oldest chunks, as far as the others are enough, or have too much text."""

@@ -194,14 +194,7 @@ class Invocation(Call):
             for name, args, kwargs in self._steps:
                 perform = self._resolve(target, name, args, kwargs)
                 try:
-                    result = perform()
-                    if isinstance(result, LongWork):
-                        yield IN_WORKER
-                        result = result.do()
-                    if _must_wait(result):
-                        result = yield result
-                        if many:
-                            yield IN_WORKER
+                    result = yield from _finished(perform(), many)
                     if self._batch and self._hosted.inline and isinstance(result, Sized):
                         room -= len(result)
                         if room < 0:
@@ -282,6 +275,22 @@ def _batch_steps(calls: object) -> list[tuple[str, Any, Any]]:
                     f"invalid call in batch: {reprlib.repr(item)} (expected method, arguments, keywords)"
                 )
     return steps
+
+
+def _finished(result: object, many: bool) -> Generator[Any, Any, Any]:
+    """What comes of a result that takes long to make, or has to be waited for, or both. `many`: as one of many calls,
+    which are performed in a worker thread.
+    """
+    while True:
+        if isinstance(result, LongWork):
+            yield IN_WORKER
+            result = result.do()
+        elif _must_wait(result):
+            result = yield result
+            if many:
+                yield IN_WORKER
+        else:
+            return result
 
 
 def _must_wait(result: object) -> bool:

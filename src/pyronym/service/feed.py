@@ -61,23 +61,37 @@ class Feed:
     ) -> T | Watch[T]:
         """What `show` makes of the news since a revision; of the next ones, if there are none, until `deadline`.
 
-        LimitError if there are too many of this client already.
+        LimitError if there are too many of this client already. The caller needs no lock: others go on while all that
+        was missed is looked through.
         """
         if since is None:
             return show(News(self._directory.revision))
         watch = Watch(prefix, since, sees, client, self._news, show, self._lock, self._settled)
         news = self._news(watch)
-        is_ahead = self._may_lag and since > self._directory.revision
-        if news.events or (news.reset and not is_ahead) or deadline is None or self._ended:
-            return show(news)
-        if not self._watches.has_room_for(client):
+        if deadline is not None and self._is_nothing(news, since):
+            watch.since = max(since, news.revision)
+            with self._lock:
+                news = self._news(watch)
+                if not self._ended and self._is_nothing(news, since):
+                    self._add(watch, deadline)
+                    return watch
+        return show(news)
+
+    def count_since(self, revision: int) -> int:
+        """The number of events that have to be looked through for a watch since this revision."""
+        return self._history.count_since(revision)
+
+    def _is_nothing(self, news: News, since: int) -> bool:
+        is_ahead = self._may_lag and since > news.revision
+        return not news.events and (not news.reset or is_ahead)
+
+    def _add(self, watch: Watch[Any], deadline: float) -> None:
+        if not self._watches.has_room_for(watch.client):
             raise LimitError(
-                f"too many watches: {self._most_watches} of {client} are waiting (MAX_WATCHES); watch less, or a "
+                f"too many watches: {self._most_watches} of {watch.client} are waiting (MAX_WATCHES); watch less, or a "
                 "prefix that several watchers have in common"
             )
-        watch.since = max(since, news.revision)
         self._watches.add(watch, deadline)
-        return watch
 
     def tell(self, events: Sequence[Event], deliver: Deliver) -> list[Watch[Any]]:
         """Take note of events. Those who waited for them, and whose results are there now."""
@@ -88,7 +102,10 @@ class Feed:
 
     def due(self, now: float, limit: int) -> list[Watch[Any]]:
         """Those who have waited for long enough, no more than `limit`. Their results are there now."""
-        return self._watches.due(now, limit)
+        found = self._watches.due(now, limit)
+        for watch in found:  # nothing has happened that concerns it, so nothing has to be looked through
+            watch.since = max(watch.since, self._directory.revision)
+        return found
 
     def next_due(self) -> float | None:
         """A time before which nobody has waited for long enough."""
@@ -101,7 +118,7 @@ class Feed:
     def end(self) -> list[Watch[Any]]:
         """All who wait. From here on nobody does."""
         self._ended = True
-        return self._watches.due(float("inf"), len(self._watches))
+        return self.due(float("inf"), len(self._watches))
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Have a function told of all events from now on."""
@@ -116,15 +133,15 @@ class Feed:
         with self._lock:
             revision = self._directory.revision
             events = self._history.since(watch.since) if watch.since <= revision else None
-            if events is None:
-                return News(revision, reset=True)
-            concerned = (event for event in events if watch.concerns(event.record.name))
-            found = list(islice(concerned, MOST_EVENTS))
-            if len(found) < MOST_EVENTS:
-                return News(revision, found)
-            last = found[-1].revision
-            found += takewhile(lambda event: event.revision == last, concerned)  # several nodes share revisions
-            return News(last, found)
+        if events is None:
+            return News(revision, reset=True)
+        concerned = (event for event in events if watch.concerns(event.record.name))
+        found = list(islice(concerned, MOST_EVENTS))
+        if len(found) < MOST_EVENTS:
+            return News(revision, found)
+        last = found[-1].revision
+        found += takewhile(lambda event: event.revision == last, concerned)  # several nodes share revisions
+        return News(last, found)
 
 
 def _tell(subscriber: Subscriber, events: Sequence[Event]) -> None:

@@ -44,6 +44,7 @@ class Guard:
         self.discard = service.discard
         self.state_of = service.state_of
         self.nodes = service.nodes
+        self.missed_since = service.missed_since
 
     # Reading
 

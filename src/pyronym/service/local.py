@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterable, Mapping, MutableMapping
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pyronym.rpc.exposed import expose
 from pyronym.rpc.hosting import LongWork
@@ -102,7 +102,7 @@ class NameServer:
         next, for `timeout` seconds (60 at most). A dict as described in docs/leases.md. Blocks its thread: see
         `subscribe`.
         """
-        return _wait(self._requests.watch(prefix, since, timeout))
+        return _wait(self._requests.watch(prefix, since, timeout))  # type: ignore[arg-type]  # work is done, too
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Have a function of this process told of all changes from now on, in their order: it is given sequences of
@@ -168,5 +168,9 @@ class NameServer:
 
 
 def _wait(answer: Answer[T] | Deferral[T]) -> T:
-    outcome = answer.do() if isinstance(answer, LongWork) else answer
-    return outcome.result() if isinstance(outcome, Deferral | Future) else outcome
+    """Do what is to be done, and wait for what is to be waited for."""
+    outcome: Any = answer
+    while isinstance(outcome, LongWork | Deferral | Future):
+        outcome = outcome.do() if isinstance(outcome, LongWork) else outcome.result()
+    result: T = outcome
+    return result

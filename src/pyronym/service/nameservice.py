@@ -386,12 +386,16 @@ class NameService:
         `sees`: whether names may be told of; it must not wait for anything. `client`: for whom. LimitError if too many
         of its watches are waiting.
         """
+        deadline = self._clock() + timeout if timeout > 0 else None
+        outcome = self._feed.watch(prefix, since, deadline, show, sees, client)
+        if deadline is not None and self._alarm is not None and isinstance(outcome, Watch):
+            self._alarm.by(deadline)
+        return outcome
+
+    def missed_since(self, revision: int) -> int:
+        """The number of events that `watch` has to look through."""
         with self._lock:
-            deadline = self._clock() + timeout if timeout > 0 else None
-            outcome = self._feed.watch(prefix, since, deadline, show, sees, client)
-            if deadline is not None and self._alarm is not None and isinstance(outcome, Watch):
-                self._alarm.by(deadline)
-            return outcome
+            return self._feed.count_since(revision)
 
     def discard(self, watch: Watch[Any]) -> None:
         """Whoever waited is gone."""

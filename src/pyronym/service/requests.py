@@ -42,11 +42,16 @@ from pyronym.uri import NAMESERVER_NAME, URI
 
 T = TypeVar("T")
 Answer: TypeAlias = Outcome[T] | LongWork[Outcome[T] | Future[T]]
+Told: TypeAlias = dict[str, object] | LongWork[dict[str, object]]
+"""What a watcher is told, or the work of making it."""
 
 MANY_NAMES: Final = 200
 """With more names, whatever looks through them is done in a worker thread: to list 200,000 names takes a second, in
 which others want to be served, and 300 clients who list 1500 together as much. A hop to a worker and back takes 0.1
 milliseconds."""
+
+MANY_EVENTS: Final = 50
+"""To look through more, or to tell of more, is done in a worker thread: 1000 of them take 8 milliseconds."""
 
 MAX_WATCH_SECONDS: Final = 60.0
 """A watch waits no longer, whatever its caller wants: he may be gone without a word."""
@@ -82,10 +87,12 @@ class NameServer:
         self._settings = settings or config.settings
         self._client = client
         self._holder = Holder()
-        self._watch: Watch[dict[str, object]] | None = None
+        self._watch: Watch[Told] | None = None
+        self._gone = False
 
     def disconnected(self) -> None:
         """The client has gone."""
+        self._gone = True
         if self._watch is not None:
             self._service.discard(self._watch)
         self._service.disconnect(self._holder)
@@ -176,7 +183,7 @@ class NameServer:
     @expose
     def watch(
         self, prefix: str = "", since: int | None = None, timeout: float = 30.0
-    ) -> dict[str, object] | Watch[dict[str, object]]:
+    ) -> Told | Watch[Told] | LongWork[Told | Watch[Told]]:
         """What happened to names with a prefix after the revision `since`; if that is nothing, what happens next, or
         nothing, after `timeout` seconds (60 at most).
 
@@ -185,14 +192,17 @@ class NameServer:
         `reset` is true, too much has happened since, or in another name server: list what there is, and watch from this
         revision on. Without `since` the answer comes at once, with the present revision.
         """
-        outcome = self._service.watch(
-            checked_prefix(prefix),
-            checked_since(since),
-            min(checked_timeout(timeout), MAX_WATCH_SECONDS),
-            self._news,
-            client=self._client,
-        )
+        since, seconds = checked_since(since), min(checked_timeout(timeout), MAX_WATCH_SECONDS)
+        begin = partial(self._begin_watch, checked_prefix(prefix), since, seconds)
+        if since is not None and self._service.missed_since(since) > MANY_EVENTS:
+            return LongWork(begin)
+        return begin()
+
+    def _begin_watch(self, prefix: str, since: int | None, seconds: float) -> Told | Watch[Told]:
+        outcome = self._service.watch(prefix, since, seconds, self._told, client=self._client)
         self._watch = outcome if isinstance(outcome, Watch) else None
+        if self._gone and self._watch is not None:  # while this was looking through what it had missed
+            self._service.discard(self._watch)
         return outcome
 
     @expose
@@ -256,6 +266,9 @@ class NameServer:
 
     def _view(self, record: Record) -> Record:
         return seen_by(record, self._local, self.foreign_tag, self._own_uri)
+
+    def _told(self, news: News) -> Told:
+        return self._news(news) if len(news.events) <= MANY_EVENTS else LongWork(partial(self._news, news))
 
     def _news(self, news: News) -> dict[str, object]:
         changes = [self._change(event) for event in news.events]

@@ -101,7 +101,7 @@ class Watches:
             self._take_out(watch)
 
     def concerned(self, events: Iterable[Event]) -> list[Watch[object]]:
-        """Those whom these events concern. They do not wait any more."""
+        """Those whom these events concern. They do not wait any more, and have heard of all that was before."""
         found: list[Watch[object]] = []
         if not self._by_prefix:
             return found
@@ -111,6 +111,7 @@ class Watches:
                 for watch in list(self._by_prefix.get(name[:length], ())):
                     if watch.concerns(name) and watch.since < event.revision:
                         self.discard(watch)
+                        watch.since = event.revision - 1
                         found.append(watch)
         return found
 
