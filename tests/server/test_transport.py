@@ -19,7 +19,7 @@ from serving import PATIENCE, RawClient, address_of, connected, serving
 
 from pyronym.errors import PyroError
 from pyronym.rpc.exposed import Members, expose, exposed_members, oneway
-from pyronym.rpc.hosting import Hosted, Peer
+from pyronym.rpc.hosting import Hosted, LongWork, Peer
 from pyronym.server import transport
 from pyronym.server.daemon import Daemon
 from pyronym.settings import Settings
@@ -149,6 +149,28 @@ def test_pipelined_requests_are_answered_in_order(daemon: Daemon, object_id: str
     assert [(answer.sequence, client.value(answer)) for answer in answers] == [(i, i) for i in range(300)]
 
 
+def test_a_single_call_does_not_wait_for_all_who_have_sent_many(
+    daemon: Daemon, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "SLICE_SECONDS", 0.0)  # one call, and it is somebody else's turn
+    with ExitStack() as stack:
+        first, second, single, *greedy = (stack.enter_context(connected(daemon, "inline")) for _ in range(43))
+        first.send("hold", "first")  # keeps the loop until the greedy have sent what they want
+        entered(target)
+        for client in greedy:
+            client.sock.sendall(b"".join(client.call_message("echo", ["greedy"]) for _ in range(20)))
+        second.send("hold", "second")
+        target.gate.set()
+        target.gate.clear()
+        entered(target)
+        single.send("echo", "single")
+        target.gate.set()
+        for client in greedy:
+            for _ in range(20):
+                client.receive()
+    assert target.done.index("single") - target.done.index("second") < len(greedy)
+
+
 @pytest.mark.parametrize("object_id", ["target", "inline"])
 def test_a_whole_visit_may_come_in_one_packet_or_byte_by_byte(daemon: Daemon, object_id: str) -> None:
     for size in (10**6, 1):
@@ -191,6 +213,21 @@ def test_a_future_that_fails_or_is_there_already_is_answered_too(
         with pytest.raises(Exception, match=r"Cancelled|cancelled|^$"):
             client.value(client.receive())
         assert client.call("echo", 1) == 1
+
+
+def test_what_was_waited_for_may_take_long_to_make(daemon: Daemon, target: Target) -> None:
+    made_on: list[str] = []
+
+    def make() -> str:
+        made_on.append(threading.current_thread().name)
+        return "made"
+
+    with connected(daemon, "inline") as client:
+        client.send("future")
+        entered(target)
+        target.futures[0].set_result(LongWork(make))
+        assert client.value(client.receive()) == "made"
+    assert made_on == ["pyronym worker"]
 
 
 def test_a_batch_of_futures_goes_on_from_one_to_the_next(daemon: Daemon, target: Target) -> None:

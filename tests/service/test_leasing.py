@@ -10,6 +10,8 @@ from pyronym.service.guard import Guard
 from pyronym.service.leasing import PAUSE, Holder
 from pyronym.service.nameservice import AT_ONCE, RETRY_SECONDS, NameService
 from pyronym.service.permissions import Client, parse_permissions
+from pyronym.service.pyro5 import NameServer as Pyro5NameServer
+from pyronym.service.requests import MANY_EVENTS
 from pyronym.settings import Settings
 from pyronym.storage.mapping import MappingStore
 from pyronym.storage.sqlite import SqliteStore
@@ -428,6 +430,47 @@ def test_a_watch_that_is_discarded_leaves_nothing(clock):
     assert not watches._by_client
     assert not watches._lengths
     assert len(watches._ends._heap) < 100
+
+
+def test_who_has_waited_looks_through_nothing_that_does_not_concern_it(clock):
+    service = served(MappingStore({}), clock)
+    start = watched(service).revision
+    told_of, overdue = watched(service, "lab.", start, 30), watched(service, "quiet.", start, 30)
+    for number in range(500):
+        register(service, f"other.{number}")
+    register(service, "lab.camera")
+    assert told(told_of.result(0)) == [("registered", "lab.camera")]
+    pass_time_without_changes(service, clock, 31)
+    revision = service._directory.revision
+    assert overdue.result(0) == (revision, [], False)
+    assert [service.missed_since(watch.since) for watch in (told_of, overdue)] == [1, 0]
+    assert service.missed_since(start) == 501
+
+
+def test_long_answers_to_watchers_are_made_in_a_worker_thread(clock):
+    service = served(MappingStore({}), clock)
+    client = Pyro5NameServer(service)
+    start = client.watch()["revision"]
+    waiting = client.watch(since=start)
+    names = [f"lab.{number}" for number in range(MANY_EVENTS + 1)]
+    for name in names:
+        register(service, name)
+    for long in (waiting.result(0), client.watch(since=start).do()):
+        assert [change["name"] for change in long.do()["changes"]] == names
+    few = client.watch(since=service._directory.revision - MANY_EVENTS)
+    assert [change["name"] for change in few["changes"]] == names[1:]
+
+
+def test_a_client_that_leaves_while_a_worker_looks_through_what_it_missed_does_not_wait(clock):
+    service = served(MappingStore({}), clock)
+    client = Pyro5NameServer(service)
+    start = client.watch()["revision"]
+    for number in range(MANY_EVENTS + 1):
+        register(service, f"other.{number}")
+    work = client.watch("lab.", start)
+    client.disconnected()
+    work.do()
+    assert len(service._feed._watches) == 0
 
 
 def test_programs_can_be_told_of_all_changes(service, clock):

@@ -173,6 +173,7 @@ class Clients:
 
     def _move_on(self) -> None:
         ends = time.monotonic() + SLICE_SECONDS
+        self._line.popleft().go_on(ends)
         while self._line and time.monotonic() < ends:
             self._line.popleft().go_on(ends)
         self._line_moves = bool(self._line)
