@@ -151,10 +151,10 @@ class Settings:
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            check = _CHECKS.get(item.name)
-            if check is not None and not check[0](value):
+            expected = expectation(item.name, value)
+            if expected is not None:
                 shown = repr(value) if item.repr else f"a secret of type {type(value).__name__}"
-                raise ValueError(f"invalid {item.name.upper()}: {shown} (expected {check[1]})")
+                raise ValueError(f"invalid {item.name.upper()}: {shown} (expected {expected})")
 
     @property
     def message_limit(self) -> int:
@@ -266,25 +266,36 @@ _CHECKS: dict[str, _Check] = {
     "ssl_cacerts": (lambda value: isinstance(value, str), "the path of a file or a folder, or an empty text"),
 }
 
-_FLAG_WORDS = {"1": True, "yes": True, "on": True, "true": True, "0": False, "no": False, "off": False, "false": False}
+
+def expectation(name: str, value: object) -> str | None:
+    """What the item `name` of the settings must be, in words, if it cannot be `value`; None if it can."""
+    is_possible, words = _CHECKS[name]
+    return None if is_possible(value) else words
 
 
-def _from_text(name: str, text: str) -> object:
-    """The value that an environment variable's text stands for; the text itself where it stands for none."""
+FLAG_WORDS: Final = {
+    **dict.fromkeys(("1", "yes", "on", "true"), True),
+    **dict.fromkeys(("0", "no", "off", "false"), False),
+}
+"""How true and false are written in an environment variable."""
+
+
+def value_from_text(name: str, text: str) -> object:
+    """The value of an item that an environment variable's text stands for; the text itself where it stands for none."""
     default = getattr(_DEFAULTS, name)
     if isinstance(default, bool):
-        return _FLAG_WORDS.get(text.strip().lower(), text)
+        return FLAG_WORDS.get(text.strip().lower(), text)
     if isinstance(default, int | float):
         try:
             return type(default)(text)
         except ValueError:
             return text
     if name in ("broadcast_addrs", "serializers_accepted"):
-        return _collection(name, text)
+        return collection(name, text)
     return text
 
 
-def _collection(name: str, value: object) -> object:
+def collection(name: str, value: object) -> object:
     """`value` in the frozen form of the two items that hold several texts; Pyro4 writes them with commas."""
     if isinstance(value, str):
         parts: list[str] = [part.strip().replace("''", "") for part in value.split(",")]
@@ -324,7 +335,7 @@ def settings_from_environment(environment: Mapping[str, str]) -> Settings:
     for item in fields(Settings):
         variable = f"PYRO_{item.name.upper()}"
         if variable in environment:
-            changes[item.name] = _from_text(item.name, environment[variable])
+            changes[item.name] = value_from_text(item.name, environment[variable])
             try:
                 replace(_DEFAULTS, **{item.name: changes[item.name]})
             except ValueError as problem:
@@ -367,7 +378,7 @@ class Configuration:
             return
         name = _item_name(item)
         if name in ("broadcast_addrs", "serializers_accepted"):
-            value = _collection(name, value)
+            value = collection(name, value)
         changes: dict[str, Any] = {name: value}
         object.__setattr__(self, "_settings", replace(self.settings, **changes))
 
