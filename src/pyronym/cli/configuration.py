@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-import click
-
 from pyronym.cli.items import GROUPS, ITEMS, Item
 from pyronym.server.toml_files import TomlFile
 from pyronym.settings import Settings, config
@@ -43,8 +41,8 @@ class Configuration:
         return self.values[key].value
 
     def is_given(self, key: str) -> bool:
-        """Whether it was said to this server: by an option or in its file."""
-        return self.values[key].origin in (Origin.OPTION, Origin.FILE)
+        """Whether it was said to this server itself: by an option or in its file."""
+        return _is_given(self.values[key])
 
     @property
     def settings(self) -> Settings:
@@ -73,7 +71,7 @@ def configure(options: Mapping[str, Any], environment: Mapping[str, str], path: 
     """What the `options`, the `environment` and the file at `path`, if there is one, say together.
 
     An option counts more than the environment, that more than the file, and that more than the default. Raises
-    ValueError that names the value, its place and what is expected; OSError if the file cannot be read.
+    ValueError that names the value, its place and what is expected, also if the file cannot be read.
     """
     values = {key: Value(item.default, Origin.DEFAULT, "default") for key, item in ITEMS.items()}
     if path is not None:
@@ -99,7 +97,10 @@ def in_toml(value: object) -> str:
 
 
 def _from_file(path: str) -> dict[str, Value]:
-    file = TomlFile(path)
+    try:
+        file = TomlFile(path)
+    except OSError as problem:
+        raise ValueError(f"cannot read the configuration: {problem}") from problem
     found: dict[str, Value] = {}
     for key, value in file.document.items():
         item = ITEMS.get(key)
@@ -144,14 +145,18 @@ def _read(item: Item, text: str, what: str) -> object:
     return value
 
 
+def _is_given(value: Value) -> bool:
+    return bool(value.value) and value.origin in (Origin.OPTION, Origin.FILE)
+
+
 def _agreed(values: dict[str, Value]) -> dict[str, Value]:
     """`values` in which what belongs together comes from one place, or from the one that counts more."""
     certificate, key = values["tls_cert"], values["tls_key"]
-    if key.origin > certificate.origin and key.origin in (Origin.OPTION, Origin.FILE):
-        raise click.UsageError("--tls-key needs --tls-cert, the file of its certificate")
+    if _is_given(key) and key.origin > certificate.origin:
+        raise ValueError("--tls-key needs --tls-cert, the file of its certificate")
     if key.origin < certificate.origin:
         values["tls_key"] = values["tls_key"]._replace(value="")
-    if certificate.origin in (Origin.OPTION, Origin.FILE) and values["tls"].origin < certificate.origin:
+    if _is_given(certificate) and values["tls"].origin < certificate.origin:
         values["tls"] = certificate._replace(value=True)
     listening = max(values["host"].origin, values["port"].origin)
     if listening is Origin.OPTION and values["unixsocket"].origin < listening:
@@ -160,16 +165,16 @@ def _agreed(values: dict[str, Value]) -> dict[str, Value]:
 
 
 def _check(told: Configuration) -> None:
-    """Raise UsageError for what contradicts itself, or would be of no use."""
+    """Raise ValueError for what contradicts itself, or would be of no use."""
     if told["key"] is not None and told["keys"]:
-        raise click.UsageError("don't use --keys together with -k or PYRO_HMAC_KEY (put that key into the file)")
+        raise ValueError("don't use --keys together with -k or PYRO_HMAC_KEY (put that key into the file)")
     if told["audit_log_size"] and not told["audit_log"]:
-        raise click.UsageError("--audit-log-size is of no use without --audit-log")
-    if told.is_given("natport") and not told["nathost"]:
-        raise click.UsageError("--natport is of no use without --nathost")
-    if told.is_given("probe_grace") and not told["probe"]:
-        raise click.UsageError("--probe-grace is of no use without --probe")
+        raise ValueError("--audit-log-size is of no use without --audit-log")
+    if told.values["natport"].origin is Origin.OPTION and not told["nathost"]:
+        raise ValueError("--natport is of no use without --nathost")
+    if told.values["probe_grace"].origin is Origin.OPTION and not told["probe"]:
+        raise ValueError("--probe-grace is of no use without --probe")
     if (told.is_given("tls_ca") or told.is_given("tls_require_client_cert")) and not told["tls_cert"]:
-        raise click.UsageError("the --tls options need --tls-cert, the file of the server's certificate")
+        raise ValueError("the --tls options need --tls-cert, the file of the server's certificate")
     if told["unixsocket"] and (told.is_given("tls_cert") or told["tls_port"] is not None):
-        raise click.UsageError("a Unix socket speaks no TLS (give either --unixsocket, or --tls-cert and a port)")
+        raise ValueError("a Unix socket speaks no TLS (give either --unixsocket, or --tls-cert and a port)")
