@@ -33,9 +33,10 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True)
 class Configuration:
-    """The value of each item. `values[key]` says where it comes from as well."""
+    """The value of each item. `values[key]` says where it comes from as well; `path` is the file, if there is one."""
 
     values: Mapping[str, Value]
+    path: str | None = None
 
     def __getitem__(self, key: str) -> Any:
         return self.values[key].value
@@ -78,7 +79,7 @@ def configure(options: Mapping[str, Any], environment: Mapping[str, str], path: 
         values |= _from_file(path)
     values |= dict(_from_environment(environment))
     values |= dict(_from_options(options))
-    configuration = Configuration(_agreed(values))
+    configuration = Configuration(_agreed(values), path)
     _check(configuration)
     return configuration
 

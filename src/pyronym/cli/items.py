@@ -39,6 +39,7 @@ PORT: Final = Kind(
 LOG_SIZE: Final = Kind(
     _number_from_text, lambda value: type(value) is int and value >= 1000, "a number of bytes, 1000 or more"
 )
+FORMAT: Final = Kind(str.lower, lambda value: value in ("text", "json"), "text or json")
 LEVEL: Final = Kind(
     str.upper, lambda value: value in logging.getLevelNamesMapping(), "DEBUG, INFO, WARNING, ERROR or CRITICAL"
 )
@@ -89,6 +90,8 @@ class Item:
             return collection(self.setting, value)
         if self.several and isinstance(value, list) and all(isinstance(part, str) for part in value):
             return ",".join(value)
+        if isinstance(value, str) and isinstance(self.default, str) and not self.setting:
+            return self.kind.from_text(value)  # where upper and lower case are the same
         return value
 
     def expectation(self, value: object) -> str | None:
@@ -202,8 +205,8 @@ ACCESS: Final = (
     ),
     Item(
         "keys",
-        'File with HMAC keys of Pyro4 clients: lines such as lab = "key". SIGHUP reads it again.',
-        ("--keys",), metavar="FILE",
+        'File with HMAC keys of Pyro4 clients: lines such as lab = "key".',
+        ("--keys",), metavar="FILE", reloads=True,
     ),
     Item(
         "unsigned_pyro5",
@@ -212,10 +215,10 @@ ACCESS: Final = (
     ),
     Item(
         "permissions",
-        "File that says who may do what (TOML). SIGHUP reads it again.",
-        ("--permissions",), metavar="FILE",
+        "File that says who may do what (TOML).",
+        ("--permissions",), metavar="FILE", reloads=True,
     ),
-    Item("read_only", "Refuse all changes.", ("--read-only",), kind=FLAG, default=False),
+    Item("read_only", "Refuse all changes.", ("--read-only",), kind=FLAG, default=False, reloads=True),
     Item("audit_log", "Write down all changes, and all that was refused.", ("--audit-log",), metavar="FILE"),
     Item(
         "audit_log_size",
@@ -225,22 +228,33 @@ ACCESS: Final = (
 )  # fmt: skip
 
 LIMITS: Final = (
-    Item("max_message_size", "Bytes of a message, also unfolded; 0: 2147483647.", setting="max_message_size"),
-    Item("max_handshake_size", "The same before a handshake is accepted.", setting="max_handshake_size"),
+    Item(
+        "max_message_size",
+        "Bytes of a message, also unfolded; 0: 2147483647.",
+        setting="max_message_size",
+        reloads=True,
+    ),
+    Item("max_handshake_size", "The same before a handshake is accepted.", setting="max_handshake_size", reloads=True),
     Item("max_name_length", "Characters of a name, a URI or a tag that is registered.", setting="max_name_length"),
     Item("max_tags", "Metadata tags of one name.", setting="max_tags"),
     Item("max_names_per_client", "Names of one client; 0: no limit.", setting="max_names_per_client"),
-    Item("max_connections", "Connections at a time; 0: as the descriptors allow.", setting="max_connections"),
+    Item(
+        "max_connections",
+        "Connections at a time; 0: as the descriptors allow.",
+        setting="max_connections",
+        reloads=True,
+    ),
     Item(
         "max_connections_per_address",
         "Connections from one address; 0: three quarters of all.",
         setting="max_connections_per_address",
+        reloads=True,
     ),
-    Item("handshake_timeout", "Seconds for a handshake; 0: no limit.", setting="handshake_timeout"),
-    Item("message_timeout", "Seconds for finishing a message; 0: no limit.", setting="message_timeout"),
-    Item("unread_timeout", "Seconds without reading answers; 0: no limit.", setting="unread_timeout"),
-    Item("idle_timeout", "Seconds without a word; 0: no limit.", setting="idle_timeout"),
-    Item("max_held", "Bytes that are held for slow clients, of all together.", setting="max_held"),
+    Item("handshake_timeout", "Seconds for a handshake; 0: no limit.", setting="handshake_timeout", reloads=True),
+    Item("message_timeout", "Seconds for finishing a message; 0: no limit.", setting="message_timeout", reloads=True),
+    Item("unread_timeout", "Seconds without reading answers; 0: no limit.", setting="unread_timeout", reloads=True),
+    Item("idle_timeout", "Seconds without a word; 0: no limit.", setting="idle_timeout", reloads=True),
+    Item("max_held", "Bytes that are held for slow clients, of all together.", setting="max_held", reloads=True),
     Item("regex_timeout", "Seconds of computing for a regular expression.", setting="regex_timeout"),
     Item("ephemeral_grace", "Seconds that an ephemeral name outlives its connection.", setting="ephemeral_grace"),
     Item("max_history", "Changes that are remembered for watchers.", setting="max_history"),
@@ -248,7 +262,7 @@ LIMITS: Final = (
 )
 
 ANSWERS: Final = (
-    Item("serializers_accepted", "What is answered.", setting="serializers_accepted"),
+    Item("serializers_accepted", "What is answered.", setting="serializers_accepted", reloads=True),
     Item("compression", "Compress large answers.", setting="compression"),
     Item("detailed_traceback", "Tell clients the variables in tracebacks.", setting="detailed_traceback"),
     Item("straight_road", "The quick way for common requests.", setting="straight_road"),
@@ -259,12 +273,22 @@ LOGS: Final = (
         "log_level",
         "What is logged, and what is worse: DEBUG, INFO, WARNING, ERROR or CRITICAL.",
         ("--log-level",), kind=LEVEL, default="WARNING", variable="PYRO_LOGLEVEL",
-        metavar="LEVEL",
+        metavar="LEVEL", reloads=True,
     ),
     Item(
         "log_file",
         f"File of the log; {STDERR}: the standard error.",
-        ("--log-file",), default=STDERR, variable="PYRO_LOGFILE", metavar="FILE",
+        ("--log-file",), default=STDERR, variable="PYRO_LOGFILE", metavar="FILE", reloads=True,
+    ),
+    Item(
+        "log_format",
+        "text, or json: one object for each line.",
+        ("--log-format",), kind=FORMAT, default="text", metavar="FORMAT", reloads=True,
+    ),
+    Item(
+        "access_log",
+        "Log each call: who, what, how it ended, how long it took.",
+        ("--access-log",), "access_log", reloads=True,
     ),
 )  # fmt: skip
 

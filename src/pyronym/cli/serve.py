@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -32,11 +33,11 @@ def serve(config: str | None, show_config: bool, **options: Any) -> None:
       pyronym serve --config /etc/pyronym.toml --show-config
     """
     hmac_key(options["key"])  # as option it has its warning, and cannot be in the environment as well
-    configuration = configure(options, os.environ, config)
+    configured = partial(configure, options, os.environ, config)
     if show_config:
-        click.echo(configuration.shown())
+        click.echo(configured().shown())
     else:
-        start(configuration)
+        start(configured)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Callable
 
 from pyronym.cli.access import Access
 from pyronym.cli.configuration import Configuration
-from pyronym.cli.logs import start_log
+from pyronym.cli.logs import Log
 from pyronym.cli.privileges import User
 from pyronym.cli.process import keep_others_waiting_less, make_room
+from pyronym.cli.reloading import Reloader
 from pyronym.server.audit import AuditLog
 from pyronym.server.fast_loop import HAS_UVLOOP, fastest_loop
 from pyronym.server.nameserver import NameServerDaemon, with_responder
@@ -21,15 +23,19 @@ from pyronym.storage.choose import storage_by_name
 log = logging.getLogger(__name__)
 
 
-def start(told: Configuration) -> None:
-    """Run a name server until it is interrupted or terminated. Raises what its parts do when they cannot be used."""
+def start(configured: Callable[[], Configuration]) -> None:
+    """Run a name server until it is interrupted or terminated. Raises what its parts do when they cannot be used.
+
+    `configured` gives what it is told; it is asked again at SIGHUP.
+    """
+    told = configured()
     account = User(told["user"])
-    access = Access(told["keys"], told["permissions"], told["read_only"])
     settings = told.settings
+    logs = Log()
     with account.lent():
-        start_log(told["log_level"], told["log_file"])
+        logs.begin(told)
         make_room()
-        loaded = access.load()
+        loaded = Access.of(told).load()
         audit = AuditLog(told["audit_log"], told["audit_log_size"] or 0) if told["audit_log"] else None
         storage = storage_by_name(told["storage"], settings, wait=not told["no_wait"])
     daemon = _listen(told, settings, storage)
@@ -43,7 +49,7 @@ def start(told: Configuration) -> None:
     account.become()
     if account.is_root:
         log.warning("running as root, who may do everything: --user NAME goes on as that user once the ports are open")
-    _obey_signals(told, daemon, access)
+    _obey_signals(daemon, Reloader(configured, told, daemon, logs))
     has_key = told["key"] is not None or loaded.keys is not None
     try:
         serve_until_stopped(uri, daemon, responder, enable_broadcast=announces, has_key=has_key)
@@ -63,9 +69,9 @@ def _listen(told: Configuration, settings: Settings, storage: Storage) -> NameSe
     )
 
 
-def _obey_signals(told: Configuration, daemon: NameServerDaemon, access: Access) -> None:
+def _obey_signals(daemon: NameServerDaemon, reloader: Reloader) -> None:
     # Said to the system in so many words: a job in the background of a script is started with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: daemon.request_stop())
-    if told["keys"] or told["permissions"] or told["audit_log"]:  # a log is rotated: those who do that send SIGHUP
-        signal.signal(signal.SIGHUP, lambda *_: daemon.post(access.reload, daemon))
+    if reloader.is_needed:
+        signal.signal(signal.SIGHUP, lambda *_: daemon.post(reloader.reload))

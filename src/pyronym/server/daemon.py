@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, Unpack
 
@@ -27,7 +28,7 @@ from pyronym.server.accepting import Acceptor
 from pyronym.server.addresses import Place, family_name, location, unmapped
 from pyronym.server.announced import Announced
 from pyronym.server.hosted import DaemonObject, HostedDaemon
-from pyronym.server.limits import Offences, admission
+from pyronym.server.limits import Admission, Offences, connection_limits
 from pyronym.server.listening import SocketFile, listen_tcp, listen_unix
 from pyronym.server.loop import LoopBase, ServerLoop, Watchers
 from pyronym.server.objects import Objects
@@ -46,6 +47,15 @@ READERS: Final = 1
 
 SEARCHERS: Final = 2
 """Threads that look through many names."""
+
+CHANGEABLE: Final = frozenset(
+    [
+        *("max_connections", "max_connections_per_address", "max_message_size", "max_handshake_size", "max_held"),
+        *("handshake_timeout", "message_timeout", "unread_timeout", "idle_timeout"),
+        *("serializers_accepted", "access_log"),
+    ]
+)
+"""Settings that a daemon can change while it serves."""
 
 CLOSE_SECONDS: Final = 5.0
 """How long `close` waits for another thread to stop serving."""
@@ -129,6 +139,7 @@ class Daemon:
         self._closing = False
         self._closed = False
         self._loop = loop or ServerLoop()
+        self._admission = Admission(*self._connection_limits())
         self._clients = self._new_clients()
         self._socket_file: SocketFile | None = None
         self._acceptors: list[Acceptor] = []
@@ -178,9 +189,22 @@ class Daemon:
             self._new_session,
             lambda peer: self.clientDisconnect(peer),  # it may be replaced later
             self._settings,
-            admission(self._settings, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+            self._admission,
             self._offences,
         )
+
+    def _connection_limits(self) -> tuple[int, int]:
+        return connection_limits(self._settings, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+    def change_limits(self, **changes: Any) -> None:
+        """Change some of the settings that are named in `CHANGEABLE`. On the daemon's loop; see `post`.
+
+        Limits of connections, of time and of memory count at once; others for clients that connect from then on.
+        """
+        assert changes.keys() <= CHANGEABLE, "others are in use in many places"
+        self._settings = replace(self._settings, **changes)
+        self._admission.limit(*self._connection_limits())
+        self._clients.limit(self._settings)
 
     def _accept_from(self, sock: socket.socket, certificates: ServerCertificates | None) -> None:
         """Welcome the clients of one more socket that listens, with `certificates` by TLS only."""

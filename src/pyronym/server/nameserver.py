@@ -158,7 +158,8 @@ class NameServerDaemon(Daemon):
 
         def note(changes: Sequence[Change], error: PyroError | None) -> None:
             for (name, _), about in zip(changes, told(changes, error), strict=True):
-                log.info("removing %r, %s: %s", name, reasons[name], about["outcome"])
+                fields = {"name": name, "reason": reasons[name], "outcome": about["outcome"]}
+                log.info("removing %r, %s: %s", *fields.values(), extra={"fields": fields})
                 if self.audit is not None:
                     self.audit({"who": "probe", "from": None, "what": "remove", "why": reasons[name], **about})
 
