@@ -128,6 +128,7 @@ LISTENING: Final = (
     Item("prefer_ip_version", "4 or 6, for hosts with both; 0: as the resolver says.", setting="prefer_ip_version"),
     Item("sock_reuse", "Take a port again that connections have just left.", setting="sock_reuse"),
     Item("sock_nodelay", "Send answers without waiting for more.", setting="sock_nodelay"),
+    Item("pid_file", "Write the process id to this file.", ("--pid-file",), metavar="FILE"),
     Item("user", "Started as root: go on as this user, when the ports are open.", ("--user",), metavar="NAME"),
 )  # fmt: skip
 
