@@ -64,6 +64,8 @@ class Settings:
     the older wire can say. (Pyro4 has no limit by default; here a stranger must not be able to fill the memory.)"""
     max_handshake_size: int = 64 * 1024
     """The same for what a client sends before its handshake is accepted (new in pyronym, as all of the limits here)."""
+    max_annotations: int = 10_922
+    """Annotations of one message that a client sends. No more fit Pyro4's wire."""
     max_name_length: int = 4096
     """Characters of a name, a URI or a metadata tag that is registered."""
     max_tags: int = 1000
@@ -221,6 +223,10 @@ _CHECKS: dict[str, _Check] = {
         "a number of bytes up to 2147483647, or 0 for that much",
     ),
     "max_handshake_size": (_is_positive, "a number of bytes above 0"),
+    "max_annotations": (
+        lambda value: type(value) is int and 2 <= value <= 10_922,
+        "a whole number from 2, which Pyro4's clients need, to 10922",
+    ),
     "max_names_per_client": _COUNT,
     "max_name_length": (_is_positive, "a whole number above 0"),
     "max_tags": (_is_positive, "a whole number above 0"),

@@ -11,6 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import click
 
+from pyronym.serializers.bounds import DEEPEST
+from pyronym.serializers.bounds import LIMITS as PAYLOADS
 from pyronym.settings import FLAG_WORDS, Settings, collection, expectation, value_from_text
 
 
@@ -36,6 +38,15 @@ FLAG: Final = Kind(
 PORT: Final = Kind(
     _number_from_text, lambda value: type(value) is int and 0 <= value <= 65535, "a port number from 0 to 65535"
 )
+SHALLOWEST: Final = 5
+"""Levels of containers that the calls of a name server need."""
+
+DEPTH: Final = Kind(
+    _number_from_text,
+    lambda value: type(value) is int and SHALLOWEST <= value <= DEEPEST,
+    f"a whole number from {SHALLOWEST} to {DEEPEST}",
+)
+COUNT: Final = Kind(_number_from_text, lambda value: type(value) is int and value > 0, "a whole number above 0")
 LOG_SIZE: Final = Kind(
     _number_from_text, lambda value: type(value) is int and value >= 1000, "a number of bytes, 1000 or more"
 )
@@ -236,6 +247,9 @@ LIMITS: Final = (
         reloads=True,
     ),
     Item("max_handshake_size", "The same before a handshake is accepted.", setting="max_handshake_size", reloads=True),
+    Item("max_annotations", "Annotations of a message.", setting="max_annotations", reloads=True),
+    Item("max_depth", "Containers around a value in a payload.", kind=DEPTH, default=PAYLOADS.depth),
+    Item("max_elements", "Elements of all containers of a payload.", kind=COUNT, default=PAYLOADS.elements),
     Item("max_name_length", "Characters of a name, a URI or a tag that is registered.", setting="max_name_length"),
     Item("max_tags", "Metadata tags of one name.", setting="max_tags"),
     Item("max_names_per_client", "Names of one client; 0: no limit.", setting="max_names_per_client"),

@@ -16,6 +16,7 @@ from pyronym.cli.privileges import User
 from pyronym.cli.process import keep_others_waiting_less, make_room
 from pyronym.cli.reloading import Reloader
 from pyronym.cli.systemd import Inherited, Supervisor, inherited_sockets
+from pyronym.serializers.bounds import LIMITS
 from pyronym.server.audit import AuditLog
 from pyronym.server.fast_loop import HAS_UVLOOP, fastest_loop
 from pyronym.server.loop import LoopBase
@@ -36,6 +37,7 @@ def start(configured: Callable[[], Configuration]) -> None:
     told = configured()
     account = User(told["user"])
     settings = told.settings
+    LIMITS.depth, LIMITS.elements = told["max_depth"], told["max_elements"]
     logs = Log()
     loop = fastest_loop()
     with ExitStack() as at_the_end:

@@ -61,6 +61,7 @@ class ServerSession:
             hmac_key=hmac_key,
             unsigned_pyro5=settings.unsigned_pyro5,
             unpack_at_once=LARGE_PAYLOAD,
+            max_annotations=settings.max_annotations,
         )
         self._out: list[bytes] = []
         self._state = State.CONNECTING

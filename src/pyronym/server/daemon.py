@@ -51,6 +51,7 @@ SEARCHERS: Final = 2
 CHANGEABLE: Final = frozenset(
     [
         *("max_connections", "max_connections_per_address", "max_message_size", "max_handshake_size", "max_held"),
+        "max_annotations",
         *("handshake_timeout", "message_timeout", "unread_timeout", "idle_timeout"),
         *("serializers_accepted", "access_log"),
     ]
