@@ -41,7 +41,12 @@ class Process:
     """A running program whose output (both streams together) is collected while it runs."""
 
     def __init__(
-        self, command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+        self,
+        command: Sequence[str | Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.command = [str(part) for part in command]
         self.lines: list[str] = []
@@ -51,6 +56,7 @@ class Process:
             self.command,
             env=clean_environment(env),
             cwd=cwd,
+            pass_fds=pass_fds,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

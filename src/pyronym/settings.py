@@ -64,6 +64,8 @@ class Settings:
     the older wire can say. (Pyro4 has no limit by default; here a stranger must not be able to fill the memory.)"""
     max_handshake_size: int = 64 * 1024
     """The same for what a client sends before its handshake is accepted (new in pyronym, as all of the limits here)."""
+    max_annotations: int = 10_922
+    """Annotations of one message that a client sends. No more fit Pyro4's wire."""
     max_name_length: int = 4096
     """Characters of a name, a URI or a metadata tag that is registered."""
     max_tags: int = 1000
@@ -125,6 +127,8 @@ class Settings:
     straight_road: bool = True
     """Name servers answer the commonest requests straight from their bytes, and proxies make plain calls without the
     general codec (new in pyronym). Off: to compare."""
+    access_log: bool = False
+    """Daemons log each call, by the logger ``pyronym.access`` at level INFO (new in pyronym)."""
     unsigned_pyro5: bool = False
     """Daemons with HMAC keys answer Pyro5 clients too, whose messages cannot be signed (new in pyronym)."""
     detailed_traceback: bool = False
@@ -151,10 +155,10 @@ class Settings:
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            check = _CHECKS.get(item.name)
-            if check is not None and not check[0](value):
+            expected = expectation(item.name, value)
+            if expected is not None:
                 shown = repr(value) if item.repr else f"a secret of type {type(value).__name__}"
-                raise ValueError(f"invalid {item.name.upper()}: {shown} (expected {check[1]})")
+                raise ValueError(f"invalid {item.name.upper()}: {shown} (expected {expected})")
 
     @property
     def message_limit(self) -> int:
@@ -219,6 +223,10 @@ _CHECKS: dict[str, _Check] = {
         "a number of bytes up to 2147483647, or 0 for that much",
     ),
     "max_handshake_size": (_is_positive, "a number of bytes above 0"),
+    "max_annotations": (
+        lambda value: type(value) is int and 2 <= value <= 10_922,
+        "a whole number from 2, which Pyro4's clients need, to 10922",
+    ),
     "max_names_per_client": _COUNT,
     "max_name_length": (_is_positive, "a whole number above 0"),
     "max_tags": (_is_positive, "a whole number above 0"),
@@ -251,6 +259,7 @@ _CHECKS: dict[str, _Check] = {
     "etcd_cert": _PATH,
     "etcd_key": _PATH,
     "straight_road": _FLAG,
+    "access_log": _FLAG,
     "unsigned_pyro5": _FLAG,
     "detailed_traceback": _FLAG,
     "sock_reuse": _FLAG,
@@ -266,25 +275,36 @@ _CHECKS: dict[str, _Check] = {
     "ssl_cacerts": (lambda value: isinstance(value, str), "the path of a file or a folder, or an empty text"),
 }
 
-_FLAG_WORDS = {"1": True, "yes": True, "on": True, "true": True, "0": False, "no": False, "off": False, "false": False}
+
+def expectation(name: str, value: object) -> str | None:
+    """What the item `name` of the settings must be, in words, if it cannot be `value`; None if it can."""
+    is_possible, words = _CHECKS[name]
+    return None if is_possible(value) else words
 
 
-def _from_text(name: str, text: str) -> object:
-    """The value that an environment variable's text stands for; the text itself where it stands for none."""
+FLAG_WORDS: Final = {
+    **dict.fromkeys(("1", "yes", "on", "true"), True),
+    **dict.fromkeys(("0", "no", "off", "false"), False),
+}
+"""How true and false are written in an environment variable."""
+
+
+def value_from_text(name: str, text: str) -> object:
+    """The value of an item that an environment variable's text stands for; the text itself where it stands for none."""
     default = getattr(_DEFAULTS, name)
     if isinstance(default, bool):
-        return _FLAG_WORDS.get(text.strip().lower(), text)
+        return FLAG_WORDS.get(text.strip().lower(), text)
     if isinstance(default, int | float):
         try:
             return type(default)(text)
         except ValueError:
             return text
     if name in ("broadcast_addrs", "serializers_accepted"):
-        return _collection(name, text)
+        return collection(name, text)
     return text
 
 
-def _collection(name: str, value: object) -> object:
+def collection(name: str, value: object) -> object:
     """`value` in the frozen form of the two items that hold several texts; Pyro4 writes them with commas."""
     if isinstance(value, str):
         parts: list[str] = [part.strip().replace("''", "") for part in value.split(",")]
@@ -324,7 +344,7 @@ def settings_from_environment(environment: Mapping[str, str]) -> Settings:
     for item in fields(Settings):
         variable = f"PYRO_{item.name.upper()}"
         if variable in environment:
-            changes[item.name] = _from_text(item.name, environment[variable])
+            changes[item.name] = value_from_text(item.name, environment[variable])
             try:
                 replace(_DEFAULTS, **{item.name: changes[item.name]})
             except ValueError as problem:
@@ -367,7 +387,7 @@ class Configuration:
             return
         name = _item_name(item)
         if name in ("broadcast_addrs", "serializers_accepted"):
-            value = _collection(name, value)
+            value = collection(name, value)
         changes: dict[str, Any] = {name: value}
         object.__setattr__(self, "_settings", replace(self.settings, **changes))
 

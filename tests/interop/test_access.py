@@ -69,7 +69,9 @@ def test_a_key_is_changed_without_a_pause(serve: NameServers, stock4_python: Pat
         private(keys, text)
         before = len(server.process.lines)
         server.process.signal(signal.SIGHUP)
-        server.process.wait_for_line(r"(read again|stay as they were)", since=before)
+        server.process.wait_for_line(
+            r"SIGHUP: (read again: keys and permissions|.*kept the old keys and permissions)", since=before
+        )
         assert [ask(stock4_python, server.uri, "ns.count()", key=key) for key in works] == [["1"]] * len(works)
         assert all(ask(stock4_python, server.uri, "ns.count()", key=key)[0].startswith("!!") for key in fails)
 
@@ -247,22 +249,34 @@ def test_permissions_are_read_again_and_stay_when_the_file_is_broken(
     register = "ns.register('a', 'PYRO:a@host:1')"
     assert "SecurityError" in ask(stock4_python, server.uri, register, key=LAB)[0]
     for change, says, allowed in [
-        (lambda: rules(tmp_path, reading.replace('"read"', '"read", "register", "renew"')), "read again", True),
-        (lambda: rules(tmp_path, "[[rule]"), f"stay as they were: {file}: is not TOML", True),
         (
-            lambda: rules(tmp_path, reading.replace("read", "fly")),
-            f"stay as they were: {file}: rule 1: may: 'fly'",
+            lambda: rules(tmp_path, reading.replace('"read"', '"read", "register", "renew"')),
+            "read again: keys and permissions",
             True,
         ),
-        (lambda: file.chmod(0o666), f"stay as they were: {file}: others than its owner can change it", True),
-        (file.unlink, "stay as they were: .*No such file or directory.*permissions.toml", True),
-        (lambda: private(keys, "lab = 5"), "stay as they were", True),
-        (lambda: (rules(tmp_path, reading), private(keys, f'lab = "{LAB}"')), "read again", False),
+        (lambda: rules(tmp_path, "[[rule]"), f"kept the old keys and permissions: {file}: is not TOML", True),
+        (
+            lambda: rules(tmp_path, reading.replace("read", "fly")),
+            f"kept the old keys and permissions: {file}: rule 1: may: 'fly'",
+            True,
+        ),
+        (
+            lambda: file.chmod(0o666),
+            f"kept the old keys and permissions: {file}: others than its owner can change it",
+            True,
+        ),
+        (file.unlink, "kept the old keys and permissions: .*No such file or directory.*permissions.toml", True),
+        (lambda: private(keys, "lab = 5"), "kept the old keys and permissions", True),
+        (
+            lambda: (rules(tmp_path, reading), private(keys, f'lab = "{LAB}"')),
+            "read again: keys and permissions",
+            False,
+        ),
     ]:
         change()
         before = len(server.process.lines)
         server.process.signal(signal.SIGHUP)
-        server.process.wait_for_line(f"keys and permissions .*{says}", since=before)
+        server.process.wait_for_line(says, since=before)
         answer = ask(stock4_python, server.uri, register, key=LAB)[0]
         assert (answer == "None") == allowed, (says, answer)
         assert len(server.process.lines) == before + 1

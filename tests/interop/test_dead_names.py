@@ -117,8 +117,8 @@ def test_what_another_host_registers_as_its_own_loopback_is_not_probed_but_warne
 @pytest.mark.parametrize(
     ("options", "environment", "words"),
     [
-        (["--probe", "1"], {}, "invalid NS_AUTOCLEAN: 1.0 (expected 0 for none, or a number of seconds from 3 on)"),
-        (["--probe", "3", "--probe-grace", "-1"], {}, "invalid NS_AUTOCLEAN_GRACE: -1.0"),
+        (["--probe", "1"], {}, "invalid --probe: 1.0 (expected 0 for none, or a number of seconds from 3 on)"),
+        (["--probe", "3", "--probe-grace", "-1"], {}, "invalid --probe-grace: -1.0"),
         (["--probe-grace", "5"], {}, "--probe-grace is of no use without --probe"),
         (["--probe", "0", "--probe-grace", "5"], {"PYRO_NS_AUTOCLEAN": "3"}, "--probe-grace is of no use"),
         ([], {"PYRO_NS_AUTOCLEAN": "2"}, "environment variable PYRO_NS_AUTOCLEAN: invalid NS_AUTOCLEAN: 2.0"),

@@ -5,8 +5,7 @@ import pytest
 from pyronym.errors import SerializeError
 from pyronym.serializers.bounds import (
     FEW_KEYS,
-    MAX_DEPTH,
-    MAX_ELEMENTS,
+    LIMITS,
     MAX_INTEGER_BITS,
     MAX_REPEATED_TEXT,
     Budget,
@@ -55,9 +54,9 @@ def test_exceptions_failures_and_references_are_entered():
 
 
 def test_nesting_is_allowed_up_to_the_limit():
-    check_bounds(nested(MAX_DEPTH))
+    check_bounds(nested(LIMITS.depth))
     with pytest.raises(SerializeError, match="nested too deep"):
-        check_bounds(nested(MAX_DEPTH + 1))
+        check_bounds(nested(LIMITS.depth + 1))
 
 
 def test_a_value_that_contains_itself_is_refused():
@@ -78,9 +77,9 @@ def test_a_large_container_that_is_repeated_is_refused_without_copying_it_often(
 
 
 def test_as_many_elements_as_the_limit_says_are_allowed():
-    Budget().spend(MAX_ELEMENTS)
-    with pytest.raises(SerializeError, match=f"the limit is {MAX_ELEMENTS}"):
-        Budget().spend(MAX_ELEMENTS + 1)
+    Budget().spend(LIMITS.elements)
+    with pytest.raises(SerializeError, match=f"the limit is {LIMITS.elements}"):
+        Budget().spend(LIMITS.elements + 1)
 
 
 def test_the_largest_integer_can_be_printed():
@@ -183,9 +182,9 @@ def test_laughs_are_counted_without_being_told_one_by_one():
 
 def test_repeated_values_may_be_nested_up_to_the_limit():
     inner = nested(50)
-    check_repeated([inner, nested(MAX_DEPTH - 51, inner)], b"")
+    check_repeated([inner, nested(LIMITS.depth - 51, inner)], b"")
     with pytest.raises(SerializeError, match="nested too deep"):
-        check_repeated([inner, nested(MAX_DEPTH - 50, inner)], b"")
+        check_repeated([inner, nested(LIMITS.depth - 50, inner)], b"")
 
 
 def test_a_repeated_value_that_contains_itself_is_refused():

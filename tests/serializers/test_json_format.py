@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pyronym.errors import SerializeError
 from pyronym.serializers import json_format
-from pyronym.serializers.bounds import MAX_DEPTH
+from pyronym.serializers.bounds import LIMITS
 from pyronym.serializers.json_format import JsonFormat
 from pyronym.wire.message import PYRO4
 
@@ -55,9 +55,9 @@ def test_what_json_cannot_say_is_refused(value):
 
 
 def test_nesting_is_limited():
-    assert FORMAT.loads(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    assert FORMAT.loads(b"[" * LIMITS.depth + b"]" * LIMITS.depth)
     with pytest.raises(SerializeError, match="nested too deep"):
-        FORMAT.loads(b"[" * (MAX_DEPTH + 2) + b"]" * (MAX_DEPTH + 2))
+        FORMAT.loads(b"[" * (LIMITS.depth + 2) + b"]" * (LIMITS.depth + 2))
 
 
 @given(values, st.integers(0, 3), st.integers(0, 20))
@@ -66,8 +66,8 @@ def test_bounds_are_checked_wherever_they_might_be_exceeded(value, max_depth, ma
     value = FORMAT.loads(data)
     with pytest.MonkeyPatch.context() as patch:
         checked = []
-        patch.setattr(json_format, "MAX_DEPTH", max_depth)
-        patch.setattr(json_format, "MAX_ELEMENTS", max_elements)
+        patch.setattr(LIMITS, "depth", max_depth)
+        patch.setattr(LIMITS, "elements", max_elements)
         patch.setattr(json_format, "_count_elements", lambda _: None)
         patch.setattr(json_format, "check_bounds", checked.append)
         FORMAT.loads(data)
@@ -77,14 +77,14 @@ def test_bounds_are_checked_wherever_they_might_be_exceeded(value, max_depth, ma
 
 @pytest.mark.parametrize("element", [b"0", b"[]", b'{"a":0}'])
 def test_too_many_elements_are_refused_before_they_are_built(element, monkeypatch):
-    monkeypatch.setattr(json_format, "MAX_ELEMENTS", 200)
+    monkeypatch.setattr(LIMITS, "elements", 200)
     monkeypatch.setattr(json_format, "_DECODER", None)  # they would be built by it
     with pytest.raises(SerializeError, match="too many elements"):
         FORMAT.loads(b"[" + (element + b",") * 401 + b"0]")
 
 
 def test_commas_in_a_long_text_are_no_elements(monkeypatch):
-    monkeypatch.setattr(json_format, "MAX_ELEMENTS", 200)
+    monkeypatch.setattr(LIMITS, "elements", 200)
     text = '[{,",\\' * 200
     assert FORMAT.loads(FORMAT.dumps([text])) == [text]
 
@@ -107,7 +107,7 @@ def test_keyword_arguments_may_be_null():
 
 
 def test_a_text_without_end_is_refused_in_reasonable_time(monkeypatch):
-    monkeypatch.setattr(json_format, "MAX_ELEMENTS", 200)
+    monkeypatch.setattr(LIMITS, "elements", 200)
     with pytest.raises(SerializeError, match="invalid json"):
         FORMAT.loads(b'"\\' * 500_000)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pyronym.errors import SerializeError
 from pyronym.serializers import marshal_reader
-from pyronym.serializers.bounds import MAX_DEPTH, MAX_INTEGER_BITS, Budget
+from pyronym.serializers.bounds import LIMITS, MAX_INTEGER_BITS, Budget
 from pyronym.serializers.marshal_reader import read_marshal
 
 
@@ -98,7 +98,7 @@ def test_what_is_no_plain_data_is_refused_and_told(data, complaint):
 
 
 def test_nesting_is_limited():
-    assert read_marshal(b")\x01" * MAX_DEPTH + b"N")
+    assert read_marshal(b")\x01" * LIMITS.depth + b"N")
     with pytest.raises(SerializeError, match="nested too deep"):
         read_marshal(b")\x01" * 1_000_000 + b"N")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pyronym.errors import SerializeError
 from pyronym.serializers import msgpack_format
-from pyronym.serializers.bounds import MAX_DEPTH, Budget
+from pyronym.serializers.bounds import LIMITS, Budget
 from pyronym.serializers.msgpack_format import MsgpackFormat
 from pyronym.wire.message import PYRO4
 
@@ -106,13 +106,13 @@ def test_a_broken_extension_is_refused(code, data):
     ids=repr,
 )
 def test_nesting_is_limited(opening):
-    assert FORMAT.loads(opening * MAX_DEPTH + b"\x90")
+    assert FORMAT.loads(opening * LIMITS.depth + b"\x90")
     with pytest.raises(SerializeError, match="nested too deep"):
-        FORMAT.loads(opening * (MAX_DEPTH + 1) + b"\x01")
+        FORMAT.loads(opening * (LIMITS.depth + 1) + b"\x01")
 
 
 def test_a_map_with_too_many_elements_is_refused(monkeypatch):
-    monkeypatch.setattr(msgpack_format, "MAX_ELEMENTS", 200)
+    monkeypatch.setattr(LIMITS, "elements", 200)
     monkeypatch.setattr(msgpack_format, "Budget", lambda: Budget(200))
     with pytest.raises(SerializeError, match="too many elements"):
         FORMAT.loads(msgpack.packb({f"{number:03}": None for number in range(101)}))
@@ -123,7 +123,7 @@ def test_the_depth_is_checked_wherever_it_might_be_too_large(value, max_depth):
     data = FORMAT.dumps(value)
     with pytest.MonkeyPatch.context() as patch:
         checked = []
-        patch.setattr(msgpack_format, "MAX_DEPTH", max_depth)
+        patch.setattr(LIMITS, "depth", max_depth)
         patch.setattr(msgpack_format, "check_bounds", checked.append)
         value = FORMAT.loads(data)
     if depth(value) > max_depth:
@@ -132,7 +132,7 @@ def test_the_depth_is_checked_wherever_it_might_be_too_large(value, max_depth):
 
 @pytest.mark.parametrize("element", [b"\xc0", b"\x90", b"\x80"], ids=["null", "array", "map"])
 def test_too_many_elements_are_refused_while_they_are_built(element, monkeypatch):
-    monkeypatch.setattr(msgpack_format, "MAX_ELEMENTS", 200)
+    monkeypatch.setattr(LIMITS, "elements", 200)
     monkeypatch.setattr(msgpack_format, "Budget", lambda: Budget(200))
     monkeypatch.setattr(msgpack_format, "check_bounds", lambda *_: pytest.fail("all of them are built"))
     monkeypatch.setattr(msgpack_format, "with_classes", lambda *_: pytest.fail("all of them are built"))
@@ -141,7 +141,7 @@ def test_too_many_elements_are_refused_while_they_are_built(element, monkeypatch
 
 
 def test_an_array_that_is_too_long_is_refused_before_it_is_built(monkeypatch):
-    monkeypatch.setattr(msgpack_format, "MAX_ELEMENTS", 200)
+    monkeypatch.setattr(LIMITS, "elements", 200)
     monkeypatch.setattr(msgpack_format, "_counter", lambda: lambda _: pytest.fail("it is built"))
     with pytest.raises(SerializeError, match="300 exceeds max_array_len"):
         FORMAT.loads(b"\xdd" + struct.pack(">I", 300) + b"\1" * 300)

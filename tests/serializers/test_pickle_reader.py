@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pyronym.errors import NamingError, SecurityError, SerializeError
 from pyronym.serializers import pickle_reader
-from pyronym.serializers.bounds import FEW_KEYS, MAX_DEPTH, Budget, Keys
+from pyronym.serializers.bounds import FEW_KEYS, LIMITS, Budget, Keys
 from pyronym.serializers.classes import BatchFailure, RemoteReference
 from pyronym.serializers.pickle_reader import read_pickle
 from pyronym.uri import URI
@@ -267,7 +267,7 @@ def test_nesting_is_limited():
     def nested(levels):
         return b"\x80\x02" + b")" + b"\x85" * levels + b"."
 
-    assert call(nested(MAX_DEPTH))
+    assert call(nested(LIMITS.depth))
     with pytest.raises(SerializeError, match="nested too deep"):
         call(nested(100_000))
 
@@ -299,13 +299,13 @@ def test_billion_laughs_are_refused():
 
 @pytest.mark.parametrize("use", [b"}%sNs.", b"\x8f(%s\x90.", b"(%s\x91.", b"c__builtin__\nset\n](%se\x85R."])
 def test_billion_laughs_as_a_key_are_refused_before_they_are_hashed(use, monkeypatch):
-    monkeypatch.setattr(pickle_reader, "_MAX_STEPS", 1000)
+    monkeypatch.setattr(LIMITS, "elements", 500)
     with pytest.raises(SerializeError, match="too many elements"):
         call(b"\x80\x02" + use % laughs(60))
 
 
 def test_too_many_instructions_are_refused(monkeypatch):
-    monkeypatch.setattr(pickle_reader, "_MAX_STEPS", 1000)
+    monkeypatch.setattr(LIMITS, "elements", 500)
     for content in (b"N\x94" * 501, b"]" * 501, b"}" * 501, b"\x8f" * 501):
         with pytest.raises(SerializeError, match="too many elements"):
             call(b"\x80\x02" + content + b".")
@@ -350,5 +350,4 @@ def test_keys_that_come_one_by_one_are_not_checked_again_and_again(monkeypatch):
 
 
 def test_the_limits_allow_what_a_full_message_needs():
-    assert pickle_reader._MAX_STEPS >= 4_000_000
-    Budget(pickle_reader._MAX_STEPS).spend(4_000_000)
+    Budget(pickle_reader._STEPS_OF_AN_ELEMENT * LIMITS.elements).spend(4_000_000)

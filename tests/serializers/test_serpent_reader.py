@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pyronym.errors import SerializeError
 from pyronym.serializers import serpent_reader
-from pyronym.serializers.bounds import FEW_KEYS, MAX_DEPTH, Budget
+from pyronym.serializers.bounds import FEW_KEYS, LIMITS, Budget
 from pyronym.serializers.serpent_reader import read_serpent
 
 
@@ -117,7 +117,7 @@ def test_bytes_that_are_not_utf8_are_refused():
 
 @pytest.mark.parametrize("text", ["[[]]", "{():()}", "{1:[]}", "((),)"])
 def test_nesting_is_allowed_up_to_the_limit(text):
-    levels = MAX_DEPTH - 1
+    levels = LIMITS.depth - 1
     assert read_serpent(("[" * levels + text + "]" * levels).encode())
     with pytest.raises(SerializeError, match="nested too deep"):
         read_serpent(("[" * (levels + 1) + text + "]" * (levels + 1)).encode())

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyronym.errors import SerializeError
-from pyronym.serializers.bounds import MAX_DEPTH
+from pyronym.serializers.bounds import LIMITS
 from pyronym.serializers.serpent_writer import write_plain_call, write_serpent
 from pyronym.uri import URI
 from pyronym.wire.message import PYRO4, PYRO5
@@ -113,7 +113,7 @@ def test_what_no_reader_takes_as_a_key_is_not_written(key):
 
 def test_nesting_is_limited():
     value: object = ()
-    for _ in range(MAX_DEPTH):
+    for _ in range(LIMITS.depth):
         value = (value,)
     assert write_serpent(value, PYRO4)
     with pytest.raises(SerializeError, match="nested too deep"):

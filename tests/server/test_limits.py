@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from pyronym.rpc.offences import Offence
-from pyronym.server.limits import RESERVED_DESCRIPTORS, Admission, Offences, Patience, Phase, RateLimit, admission
+from pyronym.server.limits import (
+    RESERVED_DESCRIPTORS,
+    Admission,
+    Offences,
+    Patience,
+    Phase,
+    RateLimit,
+    connection_limits,
+)
 from pyronym.settings import Settings
 
 
@@ -50,11 +58,11 @@ def test_admission_counts_in_all_and_for_each_address():
 
 
 def test_without_a_limit_of_their_own_connections_are_limited_by_descriptors():
-    assert vars(admission(Settings(), 1024)) == vars(Admission(1024 - RESERVED_DESCRIPTORS, 672))
-    assert vars(admission(Settings(), 100)) == vars(Admission(1, 1))
+    assert connection_limits(Settings(), 1024) == (1024 - RESERVED_DESCRIPTORS, 672)
+    assert connection_limits(Settings(), 100) == (1, 1)
     settings = Settings(max_connections=50, max_connections_per_address=60)
-    assert vars(admission(settings, 1024)) == vars(Admission(50, 60))
-    assert vars(admission(Settings(max_connections=40), 1024)) == vars(Admission(40, 30))
+    assert connection_limits(settings, 1024) == (50, 60)
+    assert connection_limits(Settings(max_connections=40), 1024) == (40, 30)
 
 
 def test_an_offender_has_one_line_a_minute_and_everything_is_counted():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -42,19 +41,6 @@ def hmac_key(option: str | None) -> str | None:
         err=True,
     )
     return option
-
-
-def log_as_environment_says() -> None:
-    """Log to PYRO_LOGFILE, or the standard error, from PYRO_LOGLEVEL (by default WARNING) upwards."""
-    level = os.environ.get("PYRO_LOGLEVEL", "WARNING").upper()
-    if level not in logging.getLevelNamesMapping():
-        raise click.UsageError(f"invalid PYRO_LOGLEVEL: {level} (expected DEBUG, INFO, WARNING, ERROR or CRITICAL)")
-    path = os.environ.get("PYRO_LOGFILE", "{stderr}")
-    logging.basicConfig(
-        level=level,
-        filename=None if path == "{stderr}" else path,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
 
 
 def _one_line(problem: click.UsageError | ValueError) -> str:

@@ -6,7 +6,7 @@ import logging
 import os
 import reprlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Sized
+from collections.abc import Callable, Generator, Iterator, Sequence, Sized
 from typing import Any, Final
 
 from pyronym.errors import DaemonError, ProtocolError, PyroError, SecurityError, SerializeError
@@ -70,6 +70,8 @@ class Call(ABC):
     `reply`: the bytes to send when it has run; empty if there is nothing to say.
     `complaints`: what the client did wrong.
     `fatal`: the connection must close after the reply.
+    `steps`: what is called, as (method, arguments, keywords), when that is known; several in a batch.
+    `result`: ``ok``, or the class of the error.
     """
 
     inline = True
@@ -79,6 +81,8 @@ class Call(ABC):
     fatal = False
     reply = b""
     complaints: tuple[Complaint, ...] = ()
+    steps: Sequence[tuple[str, Any, Any]] = ()
+    result = "ok"
 
     def __init__(self, request: Message, binder: Binder, settings: Settings, replies: Replies) -> None:
         self._request = request
@@ -106,6 +110,7 @@ class Call(ABC):
 
     def _fail(self, problem: Exception) -> None:
         log.debug("call from %s failed: %r", self._binder.peer.remote, problem)
+        self.result = type(problem).__name__
         if not self._oneway:
             self._attach_traceback(problem)
             self.reply = self._replies.error(self._request, problem)
@@ -164,7 +169,7 @@ class Invocation(Call):
         if request.flags & Flag.KEEP_SERIALIZED:
             raise SerializeError("calls with a serialized blob are not supported (send plain arguments)")
         object_id, method, args, kwargs = self._serializer.loads_call(request.data)
-        self._steps = _batch_steps(args) if self._batch else [(method, args, kwargs)]
+        self.steps = _batch_steps(args) if self._batch else [(method, args, kwargs)]
         hosted = self._binder.host.get(object_id)
         if hosted is None:
             raise DaemonError("unknown object")
@@ -187,11 +192,11 @@ class Invocation(Call):
                 raise self._failure
             results: list[object] = []
             target = self._binder.target(self._hosted)
-            many = self._hosted.inline and len(self._steps) > MANY_CALLS
+            many = self._hosted.inline and len(self.steps) > MANY_CALLS
             if many:
                 yield IN_WORKER
             room = MAX_BATCH_RESULTS
-            for name, args, kwargs in self._steps:
+            for name, args, kwargs in self.steps:
                 perform = self._resolve(target, name, args, kwargs)
                 try:
                     result = yield from _finished(perform(), many)
@@ -206,6 +211,7 @@ class Invocation(Call):
                         raise
                     self._attach_traceback(problem)
                     self._complain(problem)
+                    self.result = type(problem).__name__
                     results.append(BatchFailure(problem))
                     break
                 results.append(result)

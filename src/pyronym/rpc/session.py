@@ -61,6 +61,7 @@ class ServerSession:
             hmac_key=hmac_key,
             unsigned_pyro5=settings.unsigned_pyro5,
             unpack_at_once=LARGE_PAYLOAD,
+            max_annotations=settings.max_annotations,
         )
         self._out: list[bytes] = []
         self._state = State.CONNECTING
@@ -70,6 +71,8 @@ class ServerSession:
         self._refusal: str | None = None
         self.complaints: list[Complaint] = []
         """What the client did wrong. For whoever takes note of it, and empties this."""
+        self.notes_calls = settings.access_log
+        """Whether each call is to be noted by whoever performs it. Then none is answered straight."""
         self.peer = Peer(0, local, remote)
         self._binder = Binder(host, self.peer)
 
@@ -219,7 +222,8 @@ class ServerSession:
         hosted = self._host.get(object_id) if isinstance(object_id, str) else None
         if hosted is None:
             raise DaemonError("unknown object")
-        self._straight = hosted.straight_road(self.peer, self._replies.hmac_key)
+        if not self.notes_calls:
+            self._straight = hosted.straight_road(self.peer, self._replies.hmac_key)
         collect: Callable[[frozenset[str]], object] = sorted if message.protocol == PYRO4 else set
         methods, oneway, attributes = hosted.members(message.protocol)
         meta = {"methods": collect(methods), "oneway": collect(oneway), "attrs": collect(attributes)}

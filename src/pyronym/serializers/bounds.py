@@ -11,14 +11,31 @@ from pyronym.errors import SerializeError
 from pyronym.serializers.classes import BatchFailure, RemoteReference
 from pyronym.uri import URI
 
-MAX_DEPTH: Final = 100
-"""How many containers may be around a value. Real calls need five. Python's own functions (hash, repr, dumps) walk
-nested data recursively: some raise RecursionError at a thousand levels, some crash the interpreter at a million."""
 
-MAX_ELEMENTS: Final = 2_000_000
-"""How many elements all containers of a value may have together; something that is referred to twice counts twice.
-More than a list of names fills a message of the default maximum size with. An element costs up to 250 bytes when it is
-an empty container, and some formats need one byte for it, so this and not the message's size limits the memory."""
+class Limits:
+    """What a payload may have at most, in all of this process: readers belong to no daemon. Change it at the start.
+
+    `depth`: how many containers may be around a value. Real calls need five. Python's own functions (hash, repr, dumps)
+    walk nested data recursively: some raise RecursionError at a thousand levels, some crash the interpreter at a
+    million.
+
+    `elements`: how many elements all containers of a value may have together; something that is referred to twice
+    counts twice. More than a list of names fills a message of the default maximum size with. An element costs up to 250
+    bytes when it is an empty container, and some formats need one byte for it, so this and not the message's size
+    limits the memory.
+    """
+
+    __slots__ = ("depth", "elements")
+
+    def __init__(self) -> None:
+        self.depth = 100
+        self.elements = 2_000_000
+
+
+LIMITS: Final = Limits()
+
+DEEPEST: Final = 150
+"""What `Limits.depth` can be at most: the readers and writers walk nested data recursively, too."""
 
 MAX_INTEGER_BITS: Final = 14_280
 """Size of an integer. Python refuses to convert larger ones from and to decimal text (4300 digits): with this limit
@@ -58,8 +75,8 @@ class Budget:
 
     __slots__ = ("left",)
 
-    def __init__(self, elements: int = MAX_ELEMENTS) -> None:
-        self.left = elements
+    def __init__(self, elements: int | None = None) -> None:
+        self.left = LIMITS.elements if elements is None else elements
 
     def spend(self, elements: int) -> None:
         """Take these from what is left."""
@@ -70,18 +87,18 @@ class Budget:
 
 def too_many() -> SerializeError:
     """The error for a value with too many elements."""
-    return SerializeError(f"too many elements in one message (the limit is {MAX_ELEMENTS})")
+    return SerializeError(f"too many elements in one message (the limit is {LIMITS.elements})")
 
 
 def too_deep() -> SerializeError:
     """The error for a value that is nested too deep."""
-    return SerializeError(f"value is nested too deep, or contains itself (the limit is {MAX_DEPTH} levels)")
+    return SerializeError(f"value is nested too deep, or contains itself (the limit is {LIMITS.depth} levels)")
 
 
 def walk(value: object, budget: Budget) -> Iterator[object]:
     """`value` and everything in it, outer levels first. SerializeError once the limits are exceeded."""
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(LIMITS.depth + 1):
         inner: list[object] = []
         for item in level:
             yield item
@@ -128,7 +145,7 @@ def check_repeated(value: object, payload: bytes, forbidden: tuple[type, ...] | 
     also when an instance of a `forbidden` class is in it.
     """
     elements, text, _ = _Sizes(forbidden).of(value, 0)
-    if elements > MAX_ELEMENTS:
+    if elements > LIMITS.elements:
         raise too_many()
     if text > len(payload) + MAX_REPEATED_TEXT:
         raise SerializeError(f"texts are repeated too often in one message (the limit is {MAX_REPEATED_TEXT})")
@@ -148,10 +165,10 @@ class _Sizes:
             return 0, len(item) if kind in _TEXTS else 0, 0  # type: ignore[arg-type]  # a text
         known = self._known.get(id(item))
         if known is None:
-            if depth > MAX_DEPTH:
+            if depth > LIMITS.depth:
                 raise too_deep()
             known = self._known[id(item)] = self._of_container(item, depth)
-        if depth + known[2] > MAX_DEPTH + 1:
+        if depth + known[2] > LIMITS.depth + 1:
             raise too_deep()
         return known
 

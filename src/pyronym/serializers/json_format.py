@@ -14,7 +14,7 @@ from json.scanner import py_make_scanner  # type: ignore[attr-defined]  # is in 
 from typing import Final
 
 from pyronym.errors import SerializeError
-from pyronym.serializers.bounds import MAX_DEPTH, MAX_ELEMENTS, check_bounds, too_many
+from pyronym.serializers.bounds import LIMITS, check_bounds, too_many
 from pyronym.serializers.incoming import CallParts, call_parts, with_classes
 from pyronym.serializers.outgoing import simplified
 
@@ -54,7 +54,7 @@ class JsonFormat:
         """The value in `data`. SerializeError or SecurityError when there is none that may be read."""
         marks = data.translate(None, _NO_MARKS)
         most_elements = 2 * len(marks)  # a container has one more than it has commas; keys count, too
-        if most_elements > MAX_ELEMENTS:
+        if most_elements > LIMITS.elements:
             _count_elements(data)
         try:
             text = data.decode("utf-8").strip(_WHITE_SPACE)
@@ -65,7 +65,7 @@ class JsonFormat:
             raise SerializeError(f"invalid json: {len(text) - end} characters after the value")
         # Nearly all payloads have too few marks to exceed a limit, and need no walk through the value. It takes longer
         # than reading it.
-        if most_elements > MAX_ELEMENTS or len(marks) - marks.count(b",") > MAX_DEPTH:
+        if most_elements > LIMITS.elements or len(marks) - marks.count(b",") > LIMITS.depth:
             check_bounds(value)
         return with_classes(value, data)
 
@@ -87,6 +87,6 @@ class JsonFormat:
 
 def _count_elements(data: bytes) -> None:
     """Refuse far too many elements before they are built: an empty array is 2 bytes here and 64 in memory."""
-    most = 2 * MAX_ELEMENTS  # an element is at most a text, or an opening bracket, and the comma after it
+    most = 2 * LIMITS.elements  # an element is at most a text, or an opening bracket, and the comma after it
     if sum(1 for _ in islice(_TEXT_OR_MARK.finditer(data), most + 1)) > most:
         raise too_many()

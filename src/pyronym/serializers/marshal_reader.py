@@ -13,7 +13,7 @@ from typing import Final
 
 from pyronym.errors import SerializeError
 from pyronym.serializers.bounds import (
-    MAX_DEPTH,
+    LIMITS,
     MAX_INTEGER_BITS,
     Budget,
     check_repeated,
@@ -127,7 +127,7 @@ class _Reader:
 
     def _spend(self, elements: int, depth: int) -> None:
         self._budget.spend(elements)
-        if elements and depth > MAX_DEPTH:
+        if elements and depth > LIMITS.depth:
             raise too_deep()
 
     def read_dict(self, depth: int) -> dict[object, object]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgpack
 
 from pyronym.errors import SerializeError
-from pyronym.serializers.bounds import MAX_DEPTH, MAX_ELEMENTS, Budget, check_bounds
+from pyronym.serializers.bounds import LIMITS, Budget, check_bounds
 from pyronym.serializers.incoming import CallParts, call_parts, with_classes
 from pyronym.serializers.outgoing import simplified
 
@@ -60,7 +60,7 @@ class MsgpackFormat:
         """The value in `data`. SerializeError or SecurityError when there is none that may be read."""
         try:
             # Keys must be text or bytes, as for the stock peers. Others would need the guard of `bounds.Keys`.
-            if len(data) <= MAX_ELEMENTS:
+            if len(data) <= LIMITS.elements:
                 value = msgpack.unpackb(data, strict_map_key=True, ext_hook=_extension)
             else:
                 count = _counter()
@@ -70,14 +70,14 @@ class MsgpackFormat:
                     ext_hook=_extension,
                     list_hook=count,
                     object_hook=count,
-                    max_array_len=MAX_ELEMENTS,  # one of 16 million would stop all other threads for 0.2 seconds
-                    max_map_len=MAX_ELEMENTS,
+                    max_array_len=LIMITS.elements,  # one of 16 million would stop all other threads for 0.2 seconds
+                    max_map_len=LIMITS.elements,
                 )
         except (ValueError, TypeError, RecursionError, MemoryError, msgpack.UnpackException) as problem:
             raise SerializeError(f"invalid msgpack: {problem}") from problem
         # The elements are few, or have been counted. Nearly all payloads have too few containers to be nested too deep,
         # and need no walk through the value. It takes longer than reading it.
-        if len(data.translate(None, _NO_CONTAINERS)) > MAX_DEPTH:
+        if len(data.translate(None, _NO_CONTAINERS)) > LIMITS.depth:
             check_bounds(value)
         return with_classes(value, data)
 

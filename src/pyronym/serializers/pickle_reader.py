@@ -16,8 +16,7 @@ from typing import Any, Final
 from pyronym.errors import SerializeError
 from pyronym.serializers.bounds import (
     FEW_KEYS,
-    MAX_DEPTH,
-    MAX_ELEMENTS,
+    LIMITS,
     MAX_INTEGER_BITS,
     SET_COST,
     Budget,
@@ -35,7 +34,7 @@ _STOP: Final = pickle.STOP[0]
 
 _PROTOCOLS: Final = (2, 3, 4, 5)
 
-_MAX_STEPS: Final = 2 * MAX_ELEMENTS
+_STEPS_OF_AN_ELEMENT: Final = 2
 """Picklers need one instruction to make a value and one to remember it."""
 
 _COPY_ALLOWANCE: Final = 1_000_000
@@ -69,7 +68,8 @@ class _Machine:
         self._memo: dict[int, object] = {}
         self._without_state: dict[int, object] = {}  # by id, which their being here keeps from being used again
         self._keys: dict[int, tuple[object, Keys]] = {}  # likewise, of containers with more than a few keys
-        self._steps = Budget(_MAX_STEPS)
+        self._most_steps = _STEPS_OF_AN_ELEMENT * LIMITS.elements
+        self._steps = Budget(self._most_steps)
         self._copies = Budget(len(data) + _COPY_ALLOWANCE)
 
     def run(self) -> object:
@@ -102,7 +102,7 @@ class _Machine:
 
         So it is after a few steps that named no global and repeated nothing: nearly always.
         """
-        return self._is_simple and self._steps.left >= _MAX_STEPS - MAX_DEPTH
+        return self._is_simple and self._steps.left >= self._most_steps - LIMITS.depth
 
     def take(self, size: int) -> bytes:
         start = self.position

@@ -14,7 +14,7 @@ from types import NoneType
 from typing import Any, Final
 
 from pyronym.errors import SerializeError
-from pyronym.serializers.bounds import MAX_DEPTH, too_deep
+from pyronym.serializers.bounds import LIMITS, too_deep
 from pyronym.serializers.classes import EXCEPTION_WRAPPERS, PEERS, BatchFailure, RemoteReference, reference_of
 from pyronym.serializers.exceptions import name_and_args, travelling_attributes
 from pyronym.serializers.outgoing import is_plain, of_plain_class, of_standard_class
@@ -44,7 +44,7 @@ def _plain_pickle(value: object) -> bytes:
 
 
 def _write(value: Any, parts: list[bytes], depth: int) -> None:
-    if depth > MAX_DEPTH:
+    if depth > LIMITS.depth:
         raise too_deep()
     scalar = _SCALARS.get(type(value))
     if scalar is not None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pyronym.errors import SerializeError
-from pyronym.serializers.bounds import MAX_DEPTH, Budget, make_dict, make_set, too_deep, too_many
+from pyronym.serializers.bounds import LIMITS, Budget, make_dict, make_set, too_deep, too_many
 
 _NUMBER: Final = r"[+-]?(?:0|[1-9][0-9]*+)(?:\.[0-9]*+)?(?:[eE][+-]?[0-9]++)?"
 _SINGLE_QUOTED: Final = r"'[^'\\\r\n\0]*+(?:\\[^\r\n\0][^'\\\r\n\0]*+)*+'"
@@ -108,7 +108,7 @@ class _Reader:
         return value
 
     def _value(self, token: str, depth: int) -> object:
-        if depth > MAX_DEPTH:
+        if depth > LIMITS.depth:
             raise too_deep()
         budget = self._budget
         budget.left -= 1

@@ -12,7 +12,7 @@ from types import NoneType
 from typing import Any, Final
 
 from pyronym.errors import SerializeError
-from pyronym.serializers.bounds import MAX_DEPTH, too_deep
+from pyronym.serializers.bounds import LIMITS, too_deep
 from pyronym.serializers.outgoing import one_step, to_plain
 
 _HEADER: Final = "# serpent utf-8 python3.2\n"
@@ -49,7 +49,7 @@ class _Writer:
         kind = type(value)
         if kind in _LITERALS:
             return repr(value)
-        if depth > MAX_DEPTH:
+        if depth > LIMITS.depth:
             raise too_deep()
         if kind is dict:
             return self._dict(value, depth + 1)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
-import stat
-import tomllib
 from typing import Final
 
+from pyronym.server.toml_files import TomlFile
 from pyronym.service.permissions import Permissions, parse_permissions
 from pyronym.wire.keys import Key, KeyRing
 
@@ -23,10 +21,9 @@ def read_keys(path: str) -> KeyRing:
     Raises OSError when it cannot be read, ValueError when others than its owner can read it too, and for contents that
     are not like this. No error shows a key.
     """
-    document = _read(path, private=True)
     keys: list[Key] = []
     names: dict[bytes, str] = {}
-    for name, value in document.items():
+    for name, value in TomlFile(path, private=True).document.items():
         texts = value if isinstance(value, list) else [value]
         secrets = [text.encode() for text in texts if isinstance(text, str) and text]
         if not secrets or len(secrets) != len(texts):
@@ -48,26 +45,8 @@ def read_keys(path: str) -> KeyRing:
 
 def read_permissions(path: str, *, read_only: bool = False) -> Permissions:
     """The permissions in a file. Raises OSError when it cannot be read, ValueError for what cannot be understood."""
-    document = _read(path, private=False)
+    document = TomlFile(path).document
     try:
         return parse_permissions(document, read_only=read_only)
     except ValueError as problem:
         raise ValueError(f"{path}: {problem}") from None
-
-
-def _read(path: str, *, private: bool) -> dict[str, object]:
-    """A TOML file that nobody else can write to, nor read if it is `private`."""
-    with open(path, "rb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        if private and mode & 0o077:
-            raise ValueError(f"{path}: others than its owner can read or change it (mode {mode:04o}): chmod 600 {path}")
-        if mode & 0o022:
-            raise ValueError(f"{path}: others than its owner can change it (mode {mode:04o}): chmod go-w {path}")
-        try:
-            return tomllib.load(file)
-        except UnicodeDecodeError:
-            raise ValueError(f"{path}: is not TOML (it is not UTF-8)") from None
-        except tomllib.TOMLDecodeError as problem:
-            raise ValueError(f"{path}: is not TOML ({problem})") from None
-        except RecursionError:
-            raise ValueError(f"{path}: is not TOML that can be read (it is nested too deeply)") from None

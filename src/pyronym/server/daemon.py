@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, Unpack
 
@@ -27,7 +28,7 @@ from pyronym.server.accepting import Acceptor
 from pyronym.server.addresses import Place, family_name, location, unmapped
 from pyronym.server.announced import Announced
 from pyronym.server.hosted import DaemonObject, HostedDaemon
-from pyronym.server.limits import Offences, admission
+from pyronym.server.limits import Admission, Offences, connection_limits
 from pyronym.server.listening import SocketFile, listen_tcp, listen_unix
 from pyronym.server.loop import LoopBase, ServerLoop, Watchers
 from pyronym.server.objects import Objects
@@ -46,6 +47,16 @@ READERS: Final = 1
 
 SEARCHERS: Final = 2
 """Threads that look through many names."""
+
+CHANGEABLE: Final = frozenset(
+    [
+        *("max_connections", "max_connections_per_address", "max_message_size", "max_handshake_size", "max_held"),
+        "max_annotations",
+        *("handshake_timeout", "message_timeout", "unread_timeout", "idle_timeout"),
+        *("serializers_accepted", "access_log"),
+    ]
+)
+"""Settings that a daemon can change while it serves."""
 
 CLOSE_SECONDS: Final = 5.0
 """How long `close` waits for another thread to stop serving."""
@@ -71,7 +82,8 @@ class Daemon:
     and the NAT address come from the settings when they are None, the settings from `pyronym.config`. `nathost` and
     `natport` are the address that URIs give to clients beyond a NAT; `natport` 0 is the port that is listened on.
     `also` are further (host, port) to listen on; the daemon's URIs name the first. With several, the host ``::`` stands
-    for IPv6 only. With an `hmac_key`, Pyro4 clients must have the same. Where the settings have SSL on, a TCP port
+    for IPv6 only. `sockets` that listen already are used instead of all these, and closed with the daemon: TCP sockets,
+    or one Unix socket. With an `hmac_key`, Pyro4 clients must have the same. Where the settings have SSL on, a TCP port
     speaks TLS, and nothing else, with the certificate that they name; a Unix socket is always plain. `loop` is the
     asyncio loop that serves, and belongs to the daemon from here on; by default one that can be served in each of the
     ways below.
@@ -99,6 +111,7 @@ class Daemon:
         natport: int | None = None,
         *,
         also: Sequence[tuple[str, int]] = (),
+        sockets: Sequence[socket.socket] = (),
         settings: Settings | None = None,
         hmac_key: str | bytes | None = None,
         loop: LoopBase | None = None,
@@ -129,22 +142,25 @@ class Daemon:
         self._closing = False
         self._closed = False
         self._loop = loop or ServerLoop()
+        self._admission = Admission(*self._connection_limits())
         self._clients = self._new_clients()
         self._socket_file: SocketFile | None = None
         self._acceptors: list[Acceptor] = []
         self.places: list[Place] = []
         """Where clients are welcome; none for a Unix socket. The first is that of `locationStr`."""
-        self._listen([(settings.host if host is None else str(host), port), *also], unixsocket)
+        self._listen([(settings.host if host is None else str(host), port), *also], unixsocket, sockets)
         self.natLocationStr: str | None = None
         if nathost:
             natport = settings.natport if natport is None else natport
             self.natLocationStr = location(nathost, natport or self.sock.getsockname()[1])
         log.debug("daemon created on %s, NAT %s", self.locationStr, self.natLocationStr)
 
-    def _listen(self, addresses: Sequence[tuple[str, int]], path: str | None) -> None:
-        """Listen at all addresses, or at none and raise; with a `path`, only there."""
+    def _listen(self, addresses: Sequence[tuple[str, int]], path: str | None, sockets: Sequence[socket.socket]) -> None:
+        """Listen at all addresses, or at none and raise; with `sockets` or a `path`, only there."""
         try:
-            if path:
+            if sockets:
+                self._listen_with(sockets)
+            elif path:
                 self._listen_at_path(path)
             else:
                 self._listen_at(addresses)
@@ -159,6 +175,16 @@ class Daemon:
         self._socket_file = SocketFile(path)
         self.locationStr = f"./u:{path}"
         self._accept_from(self.sock, None)
+
+    def _listen_with(self, sockets: Sequence[socket.socket]) -> None:
+        self.sock = sockets[0]
+        if self.sock.family == socket.AF_UNIX and len(sockets) == 1:
+            self.locationStr = f"./u:{self.sock.getsockname()}"
+            self._accept_from(self.sock, None)
+            return
+        certificates = ServerCertificates(self._settings) if self._settings.ssl else None
+        self.places += [self._welcome_at(sock, "", certificates) for sock in sockets]
+        self.locationStr = self.places[0].location
 
     def _listen_at(self, addresses: Sequence[tuple[str, int]]) -> None:
         certificates = ServerCertificates(self._settings) if self._settings.ssl else None
@@ -178,9 +204,22 @@ class Daemon:
             self._new_session,
             lambda peer: self.clientDisconnect(peer),  # it may be replaced later
             self._settings,
-            admission(self._settings, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+            self._admission,
             self._offences,
         )
+
+    def _connection_limits(self) -> tuple[int, int]:
+        return connection_limits(self._settings, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+    def change_limits(self, **changes: Any) -> None:
+        """Change some of the settings that are named in `CHANGEABLE`. On the daemon's loop; see `post`.
+
+        Limits of connections, of time and of memory count at once; others for clients that connect from then on.
+        """
+        assert changes.keys() <= CHANGEABLE, "others are in use in many places"
+        self._settings = replace(self._settings, **changes)
+        self._admission.limit(*self._connection_limits())
+        self._clients.limit(self._settings)
 
     def _accept_from(self, sock: socket.socket, certificates: ServerCertificates | None) -> None:
         """Welcome the clients of one more socket that listens, with `certificates` by TLS only."""
@@ -193,9 +232,15 @@ class Daemon:
         constructor.
         """
         sock = listen_tcp(host, port, self._settings, one_version=not alone)
+        return sock, self._welcome_at(sock, host, certificates)
+
+    def _welcome_at(self, sock: socket.socket, host: str, certificates: ServerCertificates | None) -> Place:
+        """Welcome the clients of a TCP socket that listens, at what its user calls `host`."""
+        if sock.family not in (socket.AF_INET, socket.AF_INET6):
+            raise ValueError(f"cannot listen at {sock.getsockname()} as well (expected TCP sockets or one Unix socket)")
         self._accept_from(sock, certificates)
         name = sock.getsockname()
-        return sock, Place(host or name[0], unmapped(name[0]), name[1])
+        return Place(host or name[0], unmapped(name[0]), name[1])
 
     def _new_session(self, local: Address, remote: Address) -> ServerSession:
         key = self._hmac_key if self.keys is None else self.keys

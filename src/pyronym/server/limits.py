@@ -34,8 +34,12 @@ class Patience(Generic[T]):
     """
 
     def __init__(self, limits: Mapping[Phase, float]) -> None:
-        self._limits = {phase: seconds for phase, seconds in limits.items() if seconds}
         self._waiting: dict[T, tuple[Phase, float]] = {}
+        self.limit(limits)
+
+    def limit(self, limits: Mapping[Phase, float]) -> None:
+        """Let other limits count from here on."""
+        self._limits = {phase: seconds for phase, seconds in limits.items() if seconds}
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -77,10 +81,14 @@ class Admission:
     """
 
     def __init__(self, limit: int, limit_per_address: int) -> None:
-        self._limit = limit
-        self._limit_per_address = limit_per_address
+        self.limit(limit, limit_per_address)
         self._total = 0
         self._by_address: Counter[str] = Counter()
+
+    def limit(self, limit: int, limit_per_address: int) -> None:
+        """Let other limits count from here on. Connections that are there already stay."""
+        self._limit = limit
+        self._limit_per_address = limit_per_address
 
     def refusal(self, address: str | None) -> str | None:
         """Why there cannot be another connection from `address`; None if there can be."""
@@ -108,10 +116,10 @@ class Admission:
                 del self._by_address[address]
 
 
-def admission(settings: Settings, descriptors: int) -> Admission:
-    """The limits of the settings, where the system lets the process have so many descriptors open."""
+def connection_limits(settings: Settings, descriptors: int) -> tuple[int, int]:
+    """The limits of an Admission, where the system lets the process have so many descriptors open."""
     limit = settings.max_connections or max(descriptors - RESERVED_DESCRIPTORS, 1)
-    return Admission(limit, settings.max_connections_per_address or max(limit * 3 // 4, 1))
+    return limit, settings.max_connections_per_address or max(limit * 3 // 4, 1)
 
 
 RESERVED_DESCRIPTORS: Final = 128

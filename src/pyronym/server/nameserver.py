@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -53,7 +54,8 @@ class NameServerDaemon(Daemon):
     PREFER_IP_VERSION says.
 
     Where the settings have SSL on, the port speaks TLS. With a `tls_port` that one does, on all hosts, while `port` is
-    plain: for the time of moving over.
+    plain: for the time of moving over. `sockets` that listen already stand for hosts, ports and `unixsocket`,
+    `tls_sockets` for the port with TLS.
 
     Where the settings have NS_AUTOCLEAN on, records whose objects are gone are removed; see docs/operating.md.
 
@@ -71,6 +73,8 @@ class NameServerDaemon(Daemon):
         storage: str | Storage | None = None,
         *,
         tls_port: int | None = None,
+        sockets: Sequence[socket.socket] = (),
+        tls_sockets: Sequence[socket.socket] = (),
         settings: Settings | None = None,
         loop: LoopBase | None = None,
     ) -> None:
@@ -82,7 +86,7 @@ class NameServerDaemon(Daemon):
         try:
             hosts = settings.host if host is None else host
             addresses = hosts_and_ports(hosts, settings.ns_port if port is None else port)
-            if tls_port is not None:
+            if tls_port is not None or tls_sockets:
                 if unixsocket:
                     raise ValueError("cannot use tls_port together with unixsocket")
                 certificates = ServerCertificates(settings)
@@ -93,6 +97,7 @@ class NameServerDaemon(Daemon):
                 nathost=nathost,
                 natport=natport,
                 also=[] if unixsocket else addresses[1:],
+                sockets=sockets,
                 settings=settings,
                 loop=loop,
             )
@@ -106,8 +111,9 @@ class NameServerDaemon(Daemon):
         """Where TLS is spoken, if it is a place beside `locationStr`; seen from beyond the NAT, if there is one."""
         try:
             own_uris = self._own_uris()
-            if certificates is not None and tls_port is not None:
-                self._listen_for_tls([host for host, _ in addresses], tls_port, certificates, own_uris)
+            if certificates is not None:
+                hosts = list(dict.fromkeys(host for host, _ in addresses))
+                self._listen_for_tls(hosts, tls_port, tls_sockets, certificates, own_uris)
             self._host_name_server(own_uris)
         except BaseException:
             self.close()
@@ -130,11 +136,18 @@ class NameServerDaemon(Daemon):
         return uris
 
     def _listen_for_tls(
-        self, hosts: Sequence[str], port: int, certificates: ServerCertificates, own_uris: dict[Address, URI]
+        self,
+        hosts: Sequence[str],
+        port: int | None,
+        sockets: Sequence[socket.socket],
+        certificates: ServerCertificates,
+        own_uris: dict[Address, URI],
     ) -> None:
-        hosts = list(dict.fromkeys(hosts))
-        for host in hosts:
-            _, place = self._listen_also(host, port, certificates, alone=len(hosts) == 1)
+        places = [self._welcome_at(sock, "", certificates) for sock in sockets]
+        if port is not None:
+            alone = len(hosts) == 1
+            places += [self._listen_also(host, port, certificates, alone=alone)[1] for host in hosts]
+        for place in places:
             told = place.location
             if self.tlsLocationStr is None:
                 nathost = self.uriFor(NAMESERVER_NAME).host if self.natLocationStr else None
@@ -158,7 +171,8 @@ class NameServerDaemon(Daemon):
 
         def note(changes: Sequence[Change], error: PyroError | None) -> None:
             for (name, _), about in zip(changes, told(changes, error), strict=True):
-                log.info("removing %r, %s: %s", name, reasons[name], about["outcome"])
+                fields = {"name": name, "reason": reasons[name], "outcome": about["outcome"]}
+                log.info("removing %r, %s: %s", *fields.values(), extra={"fields": fields})
                 if self.audit is not None:
                     self.audit({"who": "probe", "from": None, "what": "remove", "why": reasons[name], **about})
 

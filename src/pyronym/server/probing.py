@@ -88,7 +88,9 @@ class Probing:
                 if not self._liveness.note_registration(record, from_here=from_here):
                     continue
                 if self._offences.note(Offence.LOOPBACK_URI, str(host), self._clock()):
-                    log.warning("client %s registers %r as %s, where nobody else can reach it", host, name, record.uri)
+                    fields = {"client": host, "name": name, "uri": record.uri}
+                    words = "client %s registers %r as %s, where nobody else can reach it"
+                    log.warning(words, *fields.values(), extra={"fields": fields})
 
         return note
 

@@ -23,6 +23,7 @@ from pyronym.rpc.call import IN_WORKER, Call
 from pyronym.rpc.hosting import Address, Deferred, Peer
 from pyronym.rpc.offences import Offence
 from pyronym.rpc.session import ServerSession
+from pyronym.server.access_log import noted
 from pyronym.server.addresses import plain_address, unix_user
 from pyronym.server.limits import Admission, Offences, Patience, Phase
 from pyronym.server.loop import LoopBase
@@ -98,23 +99,28 @@ class Clients:
         self.disconnected = disconnected
         self.leaving = False
         self._offences = offences
-        self.patience: Patience[Connection] = Patience(
-            {
-                Phase.HANDSHAKE: settings.handshake_timeout,
-                Phase.MESSAGE: settings.message_timeout,
-                Phase.READING: settings.unread_timeout,
-            }
-        )
+        self.patience: Patience[Connection] = Patience({})
         self._admission = admission
         self._turned_away: set[Connection] = set()
-        self._idle_timeout = settings.idle_timeout
-        self._max_held = settings.max_held
+        self.limit(settings)
         self._sweeping = False
         self._taken = 0
         self._line: deque[Connection] = deque()
         self._line_moves = False
         self._open: set[Connection] = set()
         self._emptied = asyncio.Event()
+
+    def limit(self, settings: Settings) -> None:
+        """Let the limits of time and memory in `settings` count, for the connections that are open too."""
+        self.patience.limit(
+            {
+                Phase.HANDSHAKE: settings.handshake_timeout,
+                Phase.MESSAGE: settings.message_timeout,
+                Phase.READING: settings.unread_timeout,
+            }
+        )
+        self._idle_timeout = settings.idle_timeout
+        self._max_held = settings.max_held
 
     def add(self, connection: Connection) -> str | None:
         """Hold a connection while it is open. Why it may not stay; None if it may."""
@@ -152,7 +158,9 @@ class Clients:
     def tell(self, what: Offence, connection: Connection, words: str) -> None:
         """Count what a client was stopped from doing, and log it unless there was a line about it in this minute."""
         if self._offences.note(what, str(connection.address), time.monotonic()):
-            log.warning("client %s: %s", connection.address or "at the Unix socket", _harmless(words[:MAX_WORDS]))
+            fields = {"client": connection.address, "offence": what.value}
+            who, words = connection.address or "at the Unix socket", _harmless(words[:MAX_WORDS])
+            log.warning("client %s: %s", who, words, extra={"fields": fields})
 
     def took(self, size: int) -> None:
         """Note that so many bytes of unfinished messages have come."""
@@ -412,7 +420,7 @@ class Connection(asyncio.Protocol):
             if call is None:
                 break
             performed = True
-            steps = call.run()
+            steps = noted(call, session.peer) if session.notes_calls else call.run()
             if not call.inline:
                 self._detached += call.detached
                 self._employ(call, steps)

@@ -16,7 +16,7 @@ from pyronym.errors import Header, ProtocolError, SecurityError
 from pyronym.wire import pyro4, pyro5
 from pyronym.wire.compression import compress as compressed_or_none
 from pyronym.wire.compression import decompress, unfolds_beyond
-from pyronym.wire.frame import FrameHeader, check_size
+from pyronym.wire.frame import MAX_CHUNKS, FrameHeader, check_size
 from pyronym.wire.keys import Key, KeyRing
 from pyronym.wire.message import CORRELATION_SIZE, NO_ANNOTATIONS, PYRO4, PYRO5, Message, MessageType
 
@@ -43,7 +43,7 @@ class _Format(Protocol):
     def find_key(self, buffer: bytes, start: int, header: FrameHeader, data: bytes, keys: KeyRing) -> Key: ...
     def read_header(self, buffer: bytes | bytearray, start: int) -> FrameHeader: ...
     def read_annotations(
-        self, buffer: bytes, start: int, header: FrameHeader, data: bytes, hmac_key: bytes | None
+        self, buffer: bytes, start: int, header: FrameHeader, data: bytes, hmac_key: bytes | None, most: int
     ) -> tuple[Mapping[str, bytes], bytes | None]: ...
     def write_head(self, message: Message, data: bytes, compressed: bool, hmac_key: bytes | None) -> bytes: ...
 
@@ -91,7 +91,8 @@ class Decoder:
     without one (None or empty) none may be signed. With a KeyRing the first message must be signed with one of its
     keys, `key` from then on, and all others with the same. With `unsigned_pyro5` messages of Pyro5, which cannot be
     signed, are taken all the same. Compressed data that unfolds to more than `unpack_at_once` bytes is left to whoever
-    takes the message (`Message.unpack`): 16 MiB take 40 milliseconds.
+    takes the message (`Message.unpack`): 16 MiB take 40 milliseconds. A message may have `max_annotations`, a signature
+    and Pyro4's correlation id among them.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Decoder:
         hmac_key: bytes | KeyRing | None = None,
         unsigned_pyro5: bool = False,
         unpack_at_once: int | None = None,
+        max_annotations: int = MAX_CHUNKS,
     ) -> None:
         self.protocol: int | None = None
         """What the peer speaks: PYRO4 or PYRO5, or None until the first six bytes have been read."""
@@ -109,6 +111,7 @@ class Decoder:
         self.limit = limit
         """What it is for the messages that come next."""
         self._unpack_at_once = unpack_at_once
+        self._max_annotations = max_annotations
         self._hmac_key = None if isinstance(hmac_key, KeyRing) else hmac_key
         self._keys = hmac_key if isinstance(hmac_key, KeyRing) else None
         self._unsigned_pyro5 = unsigned_pyro5
@@ -216,7 +219,8 @@ class Decoder:
             self.key = wire.find_key(buffer, start, header, data, self._keys)
             self._hmac_key = self.key.secret
         if annotations_length or self._hmac_key:
-            annotations, correlation = wire.read_annotations(buffer, start, header, data, self._hmac_key)
+            most = self._max_annotations
+            annotations, correlation = wire.read_annotations(buffer, start, header, data, self._hmac_key, most)
         unpack = None
         if compressed:
             unpack = partial(decompress, data, annotations_length, self.limit)

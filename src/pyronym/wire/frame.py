@@ -43,11 +43,11 @@ def check_size(size: int, limit: int) -> None:
         )
 
 
-def read_chunks(buffer: bytes, offset: int, length: int, head: Struct) -> dict[str, bytes]:
+def read_chunks(buffer: bytes, offset: int, length: int, head: Struct, most: int = MAX_CHUNKS) -> dict[str, bytes]:
     """The annotations in the `length` bytes from `offset` on. Of chunks with one name the last one counts.
 
     `head` is the name and length before each chunk. Raises ProtocolError when the chunks do not fill these bytes
-    exactly, are more than `MAX_CHUNKS`, or have names that are not ASCII.
+    exactly, are more than `most`, or have names that are not ASCII.
     """
     chunks: dict[str, bytes] = {}
     end = offset + length
@@ -67,8 +67,8 @@ def read_chunks(buffer: bytes, offset: int, length: int, head: Struct) -> dict[s
         if not name.isascii():
             raise ProtocolError(f"invalid annotation name {name!r} (expected four ASCII characters)")
         count += 1
-        if count > MAX_CHUNKS:
-            raise ProtocolError(f"more than {MAX_CHUNKS} annotation chunks in one message")
+        if count > most:
+            raise ProtocolError(f"more than {most} annotation chunks in one message")
         chunks[name.decode("ascii")] = buffer[start:offset]
     return chunks
 

@@ -94,16 +94,17 @@ def read_header(buffer: bytes | bytearray, start: int) -> FrameHeader:
 
 
 def read_annotations(
-    buffer: bytes, start: int, header: FrameHeader, data: bytes, hmac_key: bytes | None
+    buffer: bytes, start: int, header: FrameHeader, data: bytes, hmac_key: bytes | None, most: int
 ) -> tuple[Mapping[str, bytes], bytes | None]:
     """Annotations, which are at `start`, and correlation id of a message with `data`, whose signature is right.
 
-    Raises SecurityError for a signature that is missing, wrong, or not expected, ProtocolError for broken chunks.
+    Raises SecurityError for a signature that is missing, wrong, or not expected. ProtocolError for broken chunks, and
+    for more than `most`.
     """
     length = header.annotations_length
     if length == _LONE_CORRELATION and not hmac_key and buffer.startswith(_CORRELATION_HEAD, start):
         return NO_ANNOTATIONS, buffer[start + len(_CORRELATION_HEAD) : start + length]  # nearly all of stock's answers
-    annotations = read_chunks(buffer, start, length, _CHUNK_HEAD)
+    annotations = read_chunks(buffer, start, length, _CHUNK_HEAD, most)
     _verify(annotations.pop(_SIGNATURE, None), hmac_key, data, annotations)
     correlation = annotations.pop(_CORRELATION, None)
     if correlation is not None and len(correlation) != CORRELATION_SIZE:

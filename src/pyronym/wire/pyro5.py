@@ -81,10 +81,13 @@ def read_header(buffer: bytes | bytearray, start: int) -> FrameHeader:
 
 
 def read_annotations(
-    buffer: bytes, start: int, header: FrameHeader, data: bytes, hmac_key: bytes | None
+    buffer: bytes, start: int, header: FrameHeader, data: bytes, hmac_key: bytes | None, most: int
 ) -> tuple[Mapping[str, bytes], bytes | None]:
-    """Annotations, which are at `start`, and correlation id of a message. Raises ProtocolError for broken chunks."""
-    return read_chunks(buffer, start, header.annotations_length, _CHUNK_HEAD), header.correlation
+    """Annotations, which are at `start`, and correlation id of a message.
+
+    Raises ProtocolError for broken chunks, and for more than `most`.
+    """
+    return read_chunks(buffer, start, header.annotations_length, _CHUNK_HEAD, most), header.correlation
 
 
 def write_head(message: Message, data: bytes, compressed: bool, hmac_key: bytes | None) -> bytes:
