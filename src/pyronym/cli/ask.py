@@ -55,16 +55,19 @@ def ping(count: int, interval: float, as_json: bool, where: Where) -> int:
     """
     taken = []
     with where.connect() as name_server:
+        uri = str(name_server._pyroUri)
+        if not as_json:
+            click.echo(uri)
         for number in range(count):
             if number:
                 time.sleep(interval)
             began = time.perf_counter()
             try:
                 name_server.ping()
-            except (CommunicationError, NameServerNotFoundError):
-                continue  # the next call connects again
-            taken.append(time.perf_counter() - began)
-        uri = str(name_server._pyroUri)
+            except (CommunicationError, NameServerNotFoundError) as problem:
+                click.echo(f"lost: {plain(str(problem))}", err=True)
+            else:
+                taken.append(time.perf_counter() - began)
     lost = count - len(taken)
     statistics = _statistics(sorted(taken))
     if as_json:
@@ -73,7 +76,7 @@ def ping(count: int, interval: float, as_json: bool, where: Where) -> int:
         times = " ".join(
             f"{name} {'-' if seconds is None else f'{seconds * 1000:.2f} ms'}" for name, seconds in statistics.items()
         )
-        click.echo(f"{uri}\nsent {count}, lost {lost} ({lost / count:.0%})\n{times}")
+        click.echo(f"sent {count}, lost {lost} ({lost / count:.0%})\n{times}")
     return FAILED if lost else 0
 
 
