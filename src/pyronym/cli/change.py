@@ -10,15 +10,13 @@ import click
 
 from pyronym.cli.catalogue import Selection, found, require
 from pyronym.cli.running import FAILED, HELP
-from pyronym.cli.showing import plain
+from pyronym.cli.showing import plain, some
 from pyronym.cli.tagging import change_tags
 from pyronym.cli.where import Where, located
 from pyronym.client.proxy import Proxy
 from pyronym.errors import PyroError
 from pyronym.uri import NAMESERVER_NAME, URI
 
-FIRST: Final = 5
-"""How many names are shown to those who are asked whether to remove them."""
 AT_ONCE: Final = 500
 """How many names are removed with one message."""
 
@@ -105,9 +103,7 @@ def _ask(names: Sequence[str]) -> None:
     """Ask whether to remove names. Abort if not, UsageError if there is nobody who could answer."""
     if not sys.stdin.isatty():
         raise click.UsageError(f"{len(names)} names would be removed (say that you mean it with --yes)")
-    shown = ", ".join(plain(name) for name in names[:FIRST])
-    more = f" and {len(names) - FIRST} more" if len(names) > FIRST else ""
-    if not click.confirm(f"Remove {len(names)} names: {shown}{more}?", err=True):
+    if not click.confirm(f"Remove {len(names)} names: {some(names)}?", err=True):
         raise PyroError("nothing was removed")
 
 

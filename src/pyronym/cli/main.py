@@ -22,6 +22,8 @@ _HOMES: Final = MappingProxyType(
         "ping": "ask:ping",
         "watch": "watch:watch",
         "nodes": "nodes:nodes",
+        "export": "transfer:export",
+        "import": "transfer:import_",
         "certs": "certs:certs",
         "check": "upkeep:check",
         "salvage": "upkeep:salvage",

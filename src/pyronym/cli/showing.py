@@ -19,6 +19,8 @@ GAP: Final = 2
 """Columns of the screen between two cells."""
 ENOUGH: Final = 24
 """Columns that cells beside a name need; with fewer they are put below it."""
+FIRST: Final = 5
+"""How many names a sentence shows."""
 NOTHING: Final = "-"
 """What is shown for a cell without a value: programs that count columns must find one."""
 
@@ -28,6 +30,12 @@ def plain(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def some(names: Sequence[str]) -> str:
+    """The first of many names, and how many more there are."""
+    more = f" and {len(names) - FIRST} more" if len(names) > FIRST else ""
+    return ", ".join(map(plain, names[:FIRST])) + more
 
 
 def for_people() -> bool:
