@@ -43,7 +43,7 @@ def _ask(node: Mapping[str, Any], where: Where) -> Mapping[str, Any]:
     try:
         with where.at(node["address"]).connect() as name_server:
             said: Mapping[str, Any] = name_server.nodes()[0]
-    except PyroError as problem:
+    except (PyroError, ValueError) as problem:
         return {**node, "state": f"no answer ({type(problem).__name__})"}
     if said["id"] != node["id"]:
         return {**node, "state": "another one answers there"}

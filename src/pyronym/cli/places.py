@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from copy import copy
@@ -200,7 +200,7 @@ class _OpenStorage:
         return record if record.lease is None else record._replace(lease=record.lease._replace(node=self._node))
 
 
-def _others(records: Iterator[Record] | Sequence[Record]) -> list[Record]:
+def _others(records: Iterable[Record]) -> list[Record]:
     return [record for record in records if record.name != NAMESERVER_NAME]
 
 

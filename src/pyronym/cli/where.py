@@ -36,8 +36,11 @@ class Where:
         return locate(self.ns, hmac_key=self.key, settings=self.settings)
 
     def at(self, ns: str | None) -> Where:
-        """Another one, for which all other options count, too. PyroError if `ns` is no place."""
-        named_nodes(ns, None, self.settings)
+        """Another one, for which all other options count, too. ValueError if `ns` is no place."""
+        try:
+            named_nodes(ns, None, self.settings)
+        except PyroError as problem:
+            raise ValueError(f"{problem} (expected HOST[:PORT], several of them with commas, or ./u:PATH)") from problem
         return replace(self, ns=ns)
 
     def all_nodes(self) -> NameServerProxy:
@@ -89,7 +92,7 @@ def located(command: Callable[..., T]) -> Callable[..., T]:
         settings = _patient(_with_tls(config.settings, tls, tls_ca, tls_cert, tls_key), timeout)
         try:
             where = Where(None, hmac_key(key), settings).at(ns or None)
-        except PyroError as problem:
+        except ValueError as problem:
             raise click.UsageError(f"--ns, or PYRO_NS_HOST: {problem}") from problem
         return command(*args, where=where, **others)
 

@@ -104,7 +104,18 @@ def _record(number: int, line: bytes) -> Record:
         raise _wrong(number, line, "tags", "tags must be a list of texts")
     if not isinstance(owner, str | None):
         raise _wrong(number, line, "owner", "owner must be a text")
+    for item, texts in (("name", [name]), ("uri", [uri]), ("tags", tags), ("owner", [owner or ""])):
+        if not all(map(_has_utf8, texts)):
+            raise _wrong(number, line, item, "half of a surrogate pair is no text")
     return Record(name, uri, frozenset(tags), owner, _lease(number, line, content.get("lease")))
+
+
+def _has_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _lease(number: int, line: bytes, content: Any) -> Lease | None:
