@@ -33,6 +33,7 @@ def test_a_stock_proxy_has_all_of_it(
         "(leased['name'], leased['lease'], leased['ephemeral'])",
         "held = ns.register('held', 'PYRO:o@h:1', ephemeral=True)",
         "(held['lease'], held['ephemeral'])",
+        "ns.leases('held') == {'held': {'seconds': None, 'ephemeral': True, 'left': None}}",
         "ns.renew({'lab.leased': leased['id'], 'held': 'of another'}) == {'unknown': [], 'taken': ['held']}",
         "ns.renew(['nobody'], lease=3) == {'unknown': ['nobody'], 'taken': []}",
         "unique = ns.register_unique('lab.unique.', 'PYRO:o@h:1')",
@@ -49,6 +50,7 @@ def test_a_stock_proxy_has_all_of_it(
     assert shown == [
         "('lab.leased', 0.5, False)",
         "(None, True)",
+        "True",
         "True",
         "True",
         "True",

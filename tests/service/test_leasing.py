@@ -6,10 +6,12 @@ import pytest
 
 from pyronym.directory.record import Change, Lease, Record
 from pyronym.errors import NamingError, SecurityError, StorageError
+from pyronym.service import pyro5
 from pyronym.service.guard import Guard
 from pyronym.service.leasing import PAUSE, Holder
 from pyronym.service.nameservice import AT_ONCE, RETRY_SECONDS, NameService
 from pyronym.service.permissions import Client, parse_permissions
+from pyronym.service.pipeline import waited_for
 from pyronym.service.pyro5 import NameServer as Pyro5NameServer
 from pyronym.service.requests import MANY_EVENTS
 from pyronym.settings import Settings
@@ -501,3 +503,20 @@ def test_records_keep_their_leases_in_a_directory_that_shares_tags(service):
     done(service.register("b", URI, frozenset({"t"}), lease=lease))
     assert service.get("b") == Record("b", URI, frozenset({"t"}), None, lease)
     assert Change("b", service.get("b")).record.lease is lease
+
+
+def test_leases_are_told_as_far_as_one_may_read_them(service, clock):
+    for name, seconds, holder in (("lab.a", 10.0, None), ("lab.b", None, Holder()), ("other", 20.0, None)):
+        waited_for(service.register(name, URI, NO_TAGS, lease=service.new_lease(seconds, holder)))
+    waited_for(service.register("lab.c", URI, NO_TAGS))
+    clock.now += 4
+    everybody = pyro5.NameServer(service)
+    assert everybody.leases("lab.") == {
+        "lab.a": {"seconds": 10.0, "ephemeral": False, "left": 6.0},
+        "lab.b": {"seconds": None, "ephemeral": True, "left": None},
+    }
+    permissions = parse_permissions({"rule": [{"who": ["anyone"], "may": ["read"], "names": ["other"]}]})
+    grant = permissions.grant(Client())
+    assert pyro5.NameServer(Guard(service, grant, "a", None)).leases() == {
+        "other": {"seconds": 20.0, "ephemeral": False, "left": 16.0}
+    }

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import click
 
+from pyronym.cli.running import HELP
+
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 PRIVATE = 0o600
 PUBLIC = 0o644
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=HELP)
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--host", "hosts", multiple=True, help="Name or address by which clients reach the server; may be repeated."

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pyronym.cli.running import hmac_key, run
+from pyronym.cli.running import HELP, hmac_key, run
 from pyronym.client.locate import locateNS
 from pyronym.errors import NamingError, PyroError
 
@@ -106,7 +106,7 @@ ACTIONS: dict[str, Action] = {
 }
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=HELP)
 @click.option("-n", "--host", help="Host name or address of the name server.")
 @click.option("-p", "--port", type=click.IntRange(0, 65535), help="Its port, or without a host: the broadcast port.")
 @click.option("-u", "--unixsocket", metavar="PATH", help="The Unix socket of the name server.")

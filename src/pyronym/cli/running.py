@@ -8,22 +8,57 @@ from collections.abc import Sequence
 
 import click
 
-from pyronym.errors import PyroError
+from pyronym.cli.showing import plain
+from pyronym.errors import (
+    ConnectionClosedError,
+    NameServerNotFoundError,
+    PyroError,
+    TimeoutError,
+    UncertainError,
+    UnknownNameError,
+)
 
-BAD_USAGE = 2
 FAILED = 1
+BAD_USAGE = 2
+NOT_REACHED = 3
+INTERRUPTED = 130
+
+HELP = {"help_option_names": ["-h", "--help"]}
+"""Context settings of all commands."""
+
+EXIT_STATUSES = """\
+\b
+Exit statuses:
+  0    done
+  1    failed, or something is not there
+  2    wrong usage
+  3    no name server was reached, or it was lost before it answered
+  130  ended by Ctrl-C"""
+"""For the help of commands."""
+
+_ADVICE = (
+    (NameServerNotFoundError, "start one with pyronym serve, or say where it is with --ns HOST[:PORT]"),
+    (UnknownNameError, "see what there is with pyronym ls"),
+)
+"""What to do about errors whose own words do not say it."""
 
 
 def run(command: click.Command, args: Sequence[str] | None, program: str) -> None:
-    """Run a command and exit: 0 when done, 1 when it failed, 2 for wrong options; each error is one line."""
+    """Run a command and exit with its status, or that of its error, as EXIT_STATUSES says; each error is one line."""
     try:
         status = command.main(args, prog_name=program, standalone_mode=False)
     except click.exceptions.Abort:
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
     except (click.UsageError, ValueError) as problem:
         _end(program, _one_line(problem), BAD_USAGE)
+    except (NameServerNotFoundError, ConnectionClosedError, TimeoutError, UncertainError) as problem:
+        _end(program, _with_advice(problem), NOT_REACHED)
     except (PyroError, OSError) as problem:
-        _end(program, str(problem), FAILED)
+        _end(program, _with_advice(problem), FAILED)
+    except Exception as problem:
+        if not hasattr(problem, "_pyroTraceback"):
+            raise
+        _end(program, f"the name server says: {type(problem).__name__}: {problem}", FAILED)
     else:
         raise SystemExit(status if isinstance(status, int) else 0)
 
@@ -50,6 +85,11 @@ def _one_line(problem: click.UsageError | ValueError) -> str:
     return f"{problem.format_message()} (see {command} --help)" if command else problem.format_message()
 
 
+def _with_advice(problem: Exception) -> str:
+    advice = next((f"; {words}" for kind, words in _ADVICE if isinstance(problem, kind)), "")
+    return f"{problem}{advice}"
+
+
 def _end(program: str, message: str, status: int) -> None:
-    click.echo(f"{program}: error: {message}", err=True)
+    click.echo(f"{program}: error: {plain(' '.join(message.split()))}", err=True)
     sys.exit(status)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import click
 
-from pyronym.cli.running import FAILED
+from pyronym.cli.running import FAILED, HELP
 from pyronym.storage import upkeep
 
-_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
-
-@click.command(context_settings=_SETTINGS)
+@click.command(context_settings=HELP)
 @click.argument("file")
 def check(file: str) -> int:
     """See whether a storage is whole. Changes nothing; a server may be using it.
@@ -29,7 +27,7 @@ def check(file: str) -> int:
     return 0
 
 
-@click.command(context_settings=_SETTINGS)
+@click.command(context_settings=HELP)
 @click.option("--without-wal", is_flag=True, help="Leave out the changes in FILE-wal (SQLite).")
 @click.argument("file")
 @click.argument("newfile")
@@ -47,7 +45,7 @@ def salvage(file: str, newfile: str, without_wal: bool) -> int:
     return FAILED if found.losses else 0
 
 
-@click.command(context_settings=_SETTINGS)
+@click.command(context_settings=HELP)
 @click.option("--force", is_flag=True, help="Replace DEST if it exists.")
 @click.argument("file")
 @click.argument("dest")

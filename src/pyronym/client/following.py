@@ -21,15 +21,24 @@ _GRACE: Final = 5.0
 
 
 class Follower(Generic[S]):
-    """Follows the names with a prefix at any node of the name server of `endpoint`; `listing` as Position says."""
+    """Follows the names with a prefix at any node of the name server of `endpoint`; `listing` and `since` as Position
+    says.
+    """
 
     def __init__(
-        self, network: Network[S], endpoint: NameServerEndpoint, prefix: str, poll: float, *, listing: bool
+        self,
+        network: Network[S],
+        endpoint: NameServerEndpoint,
+        prefix: str,
+        poll: float,
+        *,
+        listing: bool,
+        since: int | None = None,
     ) -> None:
         self._network = network
         self._endpoint = endpoint
         self._poll = poll
-        self._position = Position(prefix, poll, listing)
+        self._position = Position(prefix, poll, listing, since)
         self.connection: Connection[S] | None = None
         """That to the node that is followed."""
 

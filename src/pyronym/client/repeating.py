@@ -14,7 +14,7 @@ from pyronym.errors import ConnectionClosedError, NotSentError, TimeoutError, Un
 S = TypeVar("S", bound=Stream)
 T = TypeVar("T")
 
-READS: Final = frozenset({"lookup", "list", "yplookup", "count", "ping", "watch", "nodes"})
+READS: Final = frozenset({"lookup", "list", "yplookup", "count", "ping", "watch", "nodes", "liveness", "leases"})
 """The methods of name servers that change nothing: to call them twice does no harm."""
 
 _ADVICE: Final = MappingProxyType(

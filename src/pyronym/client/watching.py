@@ -70,13 +70,15 @@ Event = Change | Reset
 
 
 class Position:
-    """How far someone has got who follows the names with a prefix. Without `listing` a Reset has no names."""
+    """How far someone has got who follows the names with a prefix. Without `listing` a Reset has no names. With the
+    revision `since` it goes on from there, and does not begin with a Reset.
+    """
 
-    def __init__(self, prefix: str, poll: float, listing: bool) -> None:
+    def __init__(self, prefix: str, poll: float, listing: bool, since: int | None = None) -> None:
         self._prefix = prefix
         self._listing = listing
         self._poll = poll
-        self._since: int | None = None
+        self._since = since
 
     async def next_events(self, call: Call) -> list[Event]:
         """What happened next, perhaps nothing yet; ends when the name server answers, so after `poll` seconds.
@@ -100,7 +102,7 @@ class Position:
             if not self._listing:
                 self._since = before.revision
                 return Reset({}, before.revision)
-            names = _listing(await call("list", {"prefix": self._prefix, "return_metadata": True}))
+            names = names_listed(await call("list", {"prefix": self._prefix, "return_metadata": True}))
             after = await self._ask(call, before.revision, 0.0)
             if not after.reset:
                 break
@@ -146,7 +148,8 @@ def _change(change: object) -> Change:
     )
 
 
-def _listing(answer: object) -> dict[str, Entry]:
+def names_listed(answer: object) -> dict[str, Entry]:
+    """The names of a name server's answer to `list` with metadata. ProtocolError if it is none."""
     if not isinstance(answer, dict):
         raise ProtocolError(f"the name server's list is a {type(answer).__name__} (expected a dict)")
     return {name: Entry(str(uri), frozenset(metadata)) for name, (uri, metadata) in answer.items()}

@@ -43,6 +43,7 @@ class Guard:
         self.disconnect = service.disconnect
         self.discard = service.discard
         self.state_of = service.state_of
+        self.remaining = service.remaining
         self.nodes = service.nodes
         self.missed_since = service.missed_since
 

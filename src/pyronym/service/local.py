@@ -162,6 +162,13 @@ class NameServer:
         return _wait(self._requests.liveness(prefix))
 
     @expose
+    def leases(self, prefix: str = "") -> dict[str, dict[str, object]]:
+        """The leases of all records that have one, or of those with a prefix: name -> a dict with `seconds`,
+        `ephemeral` and `left`, as docs/leases.md says.
+        """
+        return _wait(self._requests.leases(prefix))
+
+    @expose
     def ping(self) -> None:
         """Do nothing: that it returns shows that the name server works."""
         self._requests.ping()

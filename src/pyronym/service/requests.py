@@ -228,12 +228,36 @@ class NameServer:
         ``seconds``. The state is one of `service.liveness.STATES`, as the last round of probes has found it; the
         seconds are how long it has been so, None where nothing is wrong.
         """
-        find = partial(self._service.with_prefix, checked_prefix(prefix)) if prefix else self._service.everything
+        find = self._with_prefix(prefix)
 
         def states() -> dict[str, dict[str, object]]:
             return {record.name: self._service.state_of(record)._asdict() for record in find()}
 
         return self._bounded(states)
+
+    @expose
+    def leases(self, prefix: str = "") -> Answer[dict[str, dict[str, object]]]:
+        """The leases of all records that have one, or of those with a prefix: name -> a dict with `seconds`, how long
+        it is (None where it ends with a connection only), `ephemeral`, and `left`: after how many seconds the record
+        goes, as far as this node knows now, else None.
+        """
+        find = self._with_prefix(prefix)
+
+        def running() -> dict[str, dict[str, object]]:
+            return {
+                record.name: {
+                    "seconds": record.lease.seconds,
+                    "ephemeral": record.lease.ephemeral,
+                    "left": self._service.remaining(record.name),
+                }
+                for record in find()
+                if record.lease is not None
+            }
+
+        return self._bounded(running)
+
+    def _with_prefix(self, prefix: str) -> Callable[[], Iterable[Record]]:
+        return partial(self._service.with_prefix, checked_prefix(prefix)) if prefix else self._service.everything
 
     def _new_lease(self, seconds: float | None, ephemeral: bool) -> Lease | None:
         if seconds is None and not ephemeral:

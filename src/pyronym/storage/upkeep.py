@@ -100,6 +100,15 @@ def backup(kind: str, path: str, target: str, *, force: bool = False) -> int:
     return _backup_sqlite(path, target) if kind == "sql" else _backup_dbm(path, target)
 
 
+def records_of(kind: str, path: str) -> list[Record]:
+    """What is in a storage at one moment. Neither it nor a name server that is using it notices. Raises as `backup`."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = os.path.join(folder, "copy")
+        backup(kind, path, copy)
+        with closing(SqliteStore(copy) if kind == "sql" else DbmStore(copy)) as store:
+            return store.load()
+
+
 def _backup_sqlite(path: str, target: str) -> int:
     wal = os.path.realpath(target) + "-wal"
     if os.path.exists(wal) and os.path.getsize(wal):
