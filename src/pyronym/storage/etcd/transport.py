@@ -343,4 +343,5 @@ _OPTIONS: Final = (
     ("grpc.service_config_disable_resolution", 1),
     ("grpc.use_local_subchannel_pool", 1),  # two nodes in a process do not share a connection
     ("grpc.enable_http_proxy", 0),
+    ("SingleThreadedUnaryStream", 1),  # who reads a stream waits for it itself, not for a thread of gRPC's
 )
