@@ -14,7 +14,7 @@ from benchmarks.rows import Findings, Row, Target
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "latest.json"
 PAGE = HERE.parent / "docs" / "performance.md"
-BEGIN, END = "<!-- table: written by make bench -->", "<!-- end of table -->"
+END = "<!-- end of table -->"
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,21 @@ class Report:
     rounds: int
     seconds: float
     findings: Findings
+    results: Path = RESULTS
+    page: Path = PAGE
+    command: str = "make bench"
 
     def save(self) -> None:
         """Write JSON and Markdown, and put the table into the documentation."""
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(self.as_data(), indent=1, ensure_ascii=False) + "\n")
+        self.results.parent.mkdir(exist_ok=True)
+        self.results.write_text(json.dumps(self.as_data(), indent=1, ensure_ascii=False) + "\n")
         table = self.markdown()
-        RESULTS.with_suffix(".md").write_text(f"# Benchmark results\n\n{table}\n")
-        text = PAGE.read_text()
-        before, _, rest = text.partition(BEGIN)
+        self.results.with_suffix(".md").write_text(f"# Benchmark results\n\n{table}\n")
+        begin = f"<!-- table: written by {self.command} -->"
+        text = self.page.read_text()
+        before, _, rest = text.partition(begin)
         _, _, after = rest.partition(END)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}")
+        self.page.write_text(f"{before}{begin}\n\n{table}\n\n{END}{after}")
 
     def as_data(self) -> dict[str, Any]:
         """Everything, with all single values."""

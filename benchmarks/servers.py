@@ -171,8 +171,8 @@ def etcd_program() -> str | None:
 
 
 @contextmanager
-def etcd() -> Iterator[Server]:
-    """One etcd node."""
+def etcd(*arguments: object) -> Iterator[Server]:
+    """One etcd node, with these arguments beside those that it needs."""
     program = etcd_program()
     assert program is not None
     port = free_port()
@@ -181,7 +181,7 @@ def etcd() -> Iterator[Server]:
         command: list[str | Path] = [program, "--name", "bench", "--data-dir", folder / "etcd", "--log-level", "info"]
         command += ["--listen-client-urls", client, "--advertise-client-urls", client]
         command += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
-        command += ["--initial-cluster", f"bench={peer}"]
+        command += ["--initial-cluster", f"bench={peer}", *map(str, arguments)]
         with running(command, "ready to serve client requests", port=port) as server:
             yield server
 

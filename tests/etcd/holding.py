@@ -5,20 +5,20 @@ import threading
 
 def hold(follower):
     """Have it not follow until what is returned is called."""
-    gateway = follower._gateway
-    stream, free, asked = gateway.stream, threading.Event(), threading.Event()
+    transport = follower._transport
+    stream, free, asked = transport.stream, threading.Event(), threading.Event()
 
-    def held(path, body):
+    def held(method, request):
         asked.set()
         free.wait(20)
-        return stream(path, body)
+        return stream(method, request)
 
-    gateway.stream = held
+    transport.stream = held
     follower.begin_again()
     assert asked.wait(5), "the watch begins again"
 
     def release():
-        gateway.stream = stream
+        transport.stream = stream
         free.set()
 
     return release

@@ -6,6 +6,7 @@ import pytest
 from generated import delete, put
 
 from pyronym.storage.etcd.leases import length_class
+from pyronym.storage.etcd.messages_pb2 import TxnResponse
 from pyronym.storage.etcd.transactions import grouped, outrun, transaction
 from pyronym.storage.etcd.values import Keys
 from pyronym.storage.shared import Basis, Condition
@@ -49,8 +50,12 @@ def test_an_item_that_is_too_large_alone_is_a_transaction_alone():
 
 def answer(*found):
     """Of a transaction that failed: for each name with a condition the revision of its key, or None."""
-    ranges = [{} if revision is None else {"kvs": [{"mod_revision": str(revision)}]} for revision in found]
-    return {"responses": [{"response_range": each} for each in ranges]}
+    answer = TxnResponse()
+    for revision in found:
+        keys = answer.responses.add().response_range.kvs
+        if revision is not None:
+            keys.add(mod_revision=revision)
+    return answer
 
 
 def test_those_whose_conditions_do_not_hold_are_outrun_and_no_others():
@@ -64,9 +69,9 @@ def test_those_whose_conditions_do_not_hold_are_outrun_and_no_others():
 def test_only_removals_of_leased_records_are_told_to_others():
     quiet = Item((delete("a"),), Basis(Condition.UNCHANGED, 5))
     told = Item((delete("b"),), Basis(Condition.UNCHANGED, 5, departing=True))
-    assert len(transaction([quiet], KEYS, str)["success"]) == 1
-    request = transaction([quiet, told], KEYS, str)
-    assert request["success"][2]["request_put"]["key"] == KEYS.departed
+    assert len(transaction([quiet], KEYS, int).success) == 1
+    request = transaction([quiet, told], KEYS, int)
+    assert request.success[2].request_put.key == KEYS.departed
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def storage_by_name(name: str | None, settings: Settings | None = None, *, wait:
 
 def _etcd(address: str, settings: Settings, wait: bool) -> Storage:
     try:
-        from pyronym.storage.etcd.store import EtcdStorage  # only here: others need not have urllib3
+        from pyronym.storage.etcd.store import EtcdStorage  # only here: others need not have grpc
     except ImportError as problem:
         raise ValueError(f"the storage etcd: needs {problem.name} (pip install 'pyronym[etcd]')") from problem
     return EtcdStorage(address, settings, wait=wait)

@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 from pyronym.directory.record import Change, Record
-from pyronym.storage.etcd.gateway import EtcdError, Gateway, Stream
-from pyronym.storage.etcd.values import Keys, following, loads, names_from, raw, record_from
+from pyronym.storage.etcd.messages_pb2 import Event, RangeRequest, WatchCreateRequest, WatchRequest, WatchResponse
+from pyronym.storage.etcd.transport import RANGE, WATCH, EtcdError, Stream, Transport
+from pyronym.storage.etcd.values import KeyRange, Keys, following, loads, names_from, record_from
 from pyronym.storage.shared import Listener, News
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Contents:
         self.unreadable: set[str] = set()
         """Names whose values are not pyronym's, or a newer one's. They must not be overwritten."""
 
-    def record(self, name: str, value: str) -> Record | None:
+    def record(self, name: str, value: bytes) -> Record | None:
         """The record of a value; None, and a word in the log, if it cannot be read."""
         try:
             record = record_from(name, value)
@@ -49,7 +50,7 @@ class Contents:
         self.unreadable.discard(name)
         return record
 
-    def node(self, node: str, value: str | None) -> None:
+    def node(self, node: str, value: bytes | None) -> None:
         """Take note of a node, or of its end."""
         try:
             if value is None:
@@ -59,14 +60,13 @@ class Contents:
         except ValueError as problem:
             log.warning("skipped the node %r in etcd: %s", node, problem)
 
-    def news(self, revision: int, events: Iterator[Mapping[str, Any]]) -> News:
+    def news(self, revision: int, events: Iterator[Event]) -> News:
         """What the events of one revision mean for the records."""
         changes = []
         departed: frozenset[str] = frozenset()
         for event in events:
-            pair = event["kv"]
-            value = None if event.get("type") == "DELETE" else pair.get("value", "")
-            key = raw(pair["key"])
+            key = event.kv.key
+            value = None if event.type == Event.DELETE else event.kv.value
             try:
                 name = self._keys.name_in(key)
             except UnicodeDecodeError:
@@ -76,18 +76,18 @@ class Contents:
                 changes.append(self._change(name, value))
             elif (node := self._keys.node_in(key)) is not None:
                 self.node(node, value)
-            elif pair["key"] == self._keys.departed and value is not None:
+            elif key == self._keys.departed and value is not None:
                 departed = _departed(value)
         return News(revision, changes, departed)
 
-    def _change(self, name: str, value: str | None) -> Change:
+    def _change(self, name: str, value: bytes | None) -> Change:
         if value is not None:
             return Change(name, self.record(name, value))
         self.unreadable.discard(name)
         return Change(name, None)
 
 
-def _departed(value: str) -> frozenset[str]:
+def _departed(value: bytes) -> frozenset[str]:
     try:
         return frozenset(names_from(value))
     except ValueError as problem:
@@ -98,15 +98,15 @@ def _departed(value: str) -> frozenset[str]:
 class Reader:
     """Reads everything below a prefix."""
 
-    def __init__(self, gateway: Gateway, keys: Keys, contents: Contents) -> None:
-        self._gateway = gateway
+    def __init__(self, transport: Transport, keys: Keys, contents: Contents) -> None:
+        self._transport = transport
         self._keys = keys
         self._contents = contents
 
     def read(self) -> tuple[int, list[Record]]:
         """The revision, and the records then; the other contents are taken note of. EtcdError."""
         fresh = Contents(self._keys)
-        revision, pairs = self._pairs(self._keys.nodes, None)
+        revision, pairs = self._pairs(self._keys.nodes, 0)
         for key, value in pairs:
             node = self._keys.node_in(key)
             if node is not None:
@@ -125,34 +125,32 @@ class Reader:
         self._contents.nodes, self._contents.unreadable = fresh.nodes, fresh.unreadable
         return revision, records
 
-    def _pairs(self, keys: dict[str, object], revision: int | None) -> tuple[int, list[tuple[bytes, str]]]:
-        pairs: list[tuple[bytes, str]] = []
-        begin = keys["key"]
+    def _pairs(self, keys: KeyRange, revision: int) -> tuple[int, list[tuple[bytes, bytes]]]:
+        """Those keys and values at a revision, or, if that is 0, now; and which revision that is."""
+        pairs: list[tuple[bytes, bytes]] = []
+        begin = keys.key
         while True:
-            asked = {"key": begin, "range_end": keys["range_end"], "limit": str(PAGE)}
-            if revision is not None:
-                asked["revision"] = str(revision)
-            answer = self._gateway.call("/v3/kv/range", asked, LOAD_SECONDS, harmless=True)
-            revision = revision or int(answer["header"]["revision"])
-            found = answer.get("kvs", [])
-            pairs += [(raw(pair["key"]), pair.get("value", "")) for pair in found]
-            if not answer.get("more"):
+            asked = RangeRequest(key=begin, range_end=keys.range_end, limit=PAGE, revision=revision)
+            answer = self._transport.call(RANGE, asked, LOAD_SECONDS, harmless=True)
+            revision = revision or answer.header.revision
+            pairs += [(pair.key, pair.value) for pair in answer.kvs]
+            if not answer.more:
                 return revision, pairs
-            begin = following(found[-1]["key"])
+            begin = following(pairs[-1][0])
 
 
 class Follower:
     """Follows what happens after `revision`."""
 
     def __init__(
-        self, gateway: Gateway, keys: Keys, contents: Contents, reader: Reader, revision: int, listener: Listener
+        self, transport: Transport, keys: Keys, contents: Contents, reader: Reader, revision: int, listener: Listener
     ) -> None:
-        self._gateway = gateway
+        self._transport = transport
         self._keys = keys
         self._contents = contents
         self._reader = reader
         self._listener = listener
-        self._stream: Stream | None = None
+        self._stream: Stream[WatchResponse] | None = None
         self._closed = threading.Event()
         self._told = threading.Condition()
         self.revision = revision
@@ -200,8 +198,8 @@ class Follower:
             self._closed.wait(PAUSE)
 
     def _follow(self) -> None:
-        request = {"create_request": {**self._keys.everything, "start_revision": str(self.revision + 1)}}
-        self._stream = self._gateway.stream("/v3/watch", request)
+        create = WatchCreateRequest(**self._keys.everything._asdict(), start_revision=self.revision + 1)
+        self._stream = self._transport.stream(WATCH, WatchRequest(create_request=create))
         try:
             if self._closed.is_set():
                 self._stream.stop()
@@ -210,16 +208,15 @@ class Follower:
         finally:
             self._stream = None
 
-    def _take(self, message: Mapping[str, Any]) -> None:
-        if message.get("canceled"):
-            if "compact_revision" in message:
+    def _take(self, message: WatchResponse) -> None:
+        if message.canceled:
+            if message.compact_revision:
                 raise CompactedError
-            raise EtcdError(str(message.get("cancel_reason", "it was canceled")))
-        events = message.get("events")
-        if events:
+            raise EtcdError(message.cancel_reason or "it was canceled")
+        if message.events:
             news = [
                 self._contents.news(revision, group)
-                for revision, group in groupby(events, lambda event: int(event["kv"]["mod_revision"]))
+                for revision, group in groupby(message.events, lambda event: event.kv.mod_revision)
             ]
             self._listener.follow(news)
             self._reached(news[-1].revision)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyronym.directory.record import Lease
-from pyronym.storage.etcd.gateway import EtcdError, Gateway
+from pyronym.storage.etcd.messages_pb2 import LeaseGrantRequest, LeaseKeepAliveRequest
+from pyronym.storage.etcd.transport import LEASE_GRANT, LEASE_KEEP_ALIVE, Transport
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ KEEP_ALIVE_PARTS: Final = 4
 
 @dataclass(slots=True)
 class _Granted:
-    id: str
+    id: int
     kept: float
 
 
@@ -39,29 +40,30 @@ def length_class(seconds: float) -> int:
 class NodeLeases:
     """The leases of one node. `grace`: seconds that an ephemeral record stays without its connection."""
 
-    def __init__(self, gateway: Gateway, grace: float, timeout: float, clock: Callable[[], float]) -> None:
-        self._gateway = gateway
+    def __init__(self, transport: Transport, grace: float, timeout: float, clock: Callable[[], float]) -> None:
+        self._transport = transport
         self._grace = grace
         self._timeout = timeout
         self._clock = clock
         self._granted: dict[int, _Granted] = {}
         self._lock = threading.Lock()
 
-    def for_record(self, lease: Lease) -> str:
+    def for_record(self, lease: Lease) -> int:
         """The id of etcd's lease for a record with this one. EtcdError if there can be none."""
         ends = [] if lease.seconds is None else [lease.seconds]
         if lease.ephemeral:
             ends.append(self._grace)
         return self.of_length(length_class(max(min(ends), 0.1)))
 
-    def of_length(self, seconds: int) -> str:
+    def of_length(self, seconds: int) -> int:
         """The id of etcd's lease that ends so long after this node. EtcdError if there can be none."""
         with self._lock:
             granted = self._granted.get(seconds)
             if granted is None:
                 now = self._clock()
-                answer = self._gateway.call("/v3/lease/grant", {"TTL": str(seconds)}, self._timeout, harmless=True)
-                granted = self._granted[seconds] = _Granted(answer["ID"], now)
+                request = LeaseGrantRequest(TTL=seconds)
+                answer = self._transport.call(LEASE_GRANT, request, self._timeout, harmless=True)
+                granted = self._granted[seconds] = _Granted(answer.ID, now)
             return granted.id
 
     def keep_alive(self) -> None:
@@ -70,14 +72,14 @@ class NodeLeases:
             now = self._clock()
             if now - granted.kept < seconds / KEEP_ALIVE_PARTS - 1:
                 continue
-            answer = self._gateway.call("/v3/lease/keepalive", {"ID": granted.id}, self._timeout, harmless=True)
-            if int(answer.get("result", {}).get("TTL", 0)) > 0:
+            request = LeaseKeepAliveRequest(ID=granted.id)
+            if self._transport.call(LEASE_KEEP_ALIVE, request, self._timeout, harmless=True).TTL > 0:
                 granted.kept = now
             else:
                 log.warning("etcd's lease of %d seconds has ended, and what was registered with it is gone", seconds)
                 self.forget(granted.id)
 
-    def forget(self, lease_id: str | None = None) -> None:
+    def forget(self, lease_id: int | None = None) -> None:
         """One has ended, or any of them may have: new ones will be granted when they are needed."""
         with self._lock:
             self._granted = {
@@ -85,10 +87,3 @@ class NodeLeases:
                 for seconds, granted in self._granted.items()
                 if lease_id is not None and granted.id != lease_id
             }
-
-    def end(self, lease_id: str) -> None:
-        """End one, and with it what hangs on it."""
-        try:
-            self._gateway.call("/v3/lease/revoke", {"ID": lease_id}, self._timeout)
-        except EtcdError as problem:
-            log.info("etcd's lease %s ends by itself: %s", lease_id, problem)

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from pyronym.storage.etcd.following import Contents, Follower
-from pyronym.storage.etcd.gateway import EtcdError, Gateway, RefusedError
 from pyronym.storage.etcd.leases import SHORTEST, NodeLeases
+from pyronym.storage.etcd.messages_pb2 import DeleteRangeRequest, PutRequest, RangeRequest
+from pyronym.storage.etcd.transport import DELETE_RANGE, PUT, RANGE, EtcdError, RefusedError, Transport
 from pyronym.storage.etcd.values import Keys, dumps
 from pyronym.storage.shared import Freshness
 
@@ -34,9 +35,9 @@ class Overseer:
     """
 
     def __init__(
-        self, gateway: Gateway, keys: Keys, contents: Contents, leases: NodeLeases, follower: Follower, node: str
+        self, transport: Transport, keys: Keys, contents: Contents, leases: NodeLeases, follower: Follower, node: str
     ) -> None:
-        self._gateway = gateway
+        self._transport = transport
         self._keys = keys
         self._contents = contents
         self._leases = leases
@@ -80,7 +81,8 @@ class Overseer:
         self._thread.join()
         if self._written:
             try:
-                self._gateway.call("/v3/kv/deleterange", {"key": self._keys.of_node(self._node)}, LOOK_SECONDS)
+                request = DeleteRangeRequest(key=self._keys.of_node(self._node))
+                self._transport.call(DELETE_RANGE, request, LOOK_SECONDS)
             except EtcdError as problem:
                 log.info("this node goes from the list of nodes in %d seconds: %s", SHORTEST, problem)
 
@@ -98,14 +100,13 @@ class Overseer:
     def _look(self) -> None:
         known = self._follower.revision
         began = time.time()
-        asked = {"key": self._keys.format, "keys_only": True}
-        answer = self._gateway.call("/v3/kv/range", asked, LOOK_SECONDS, harmless=True)
-        revision = int(answer["header"]["revision"])
+        asked = RangeRequest(key=self._keys.format, keys_only=True)
+        revision = self._transport.call(RANGE, asked, LOOK_SECONDS, harmless=True).header.revision
         if revision < known:
             raise EtcdError(
                 f"etcd went back from revision {known} to {revision}, as after a restore: restart this node"
             )
-        if self._follower.endpoint not in (None, self._gateway.endpoint):
+        if self._follower.endpoint not in (None, self._transport.endpoint):
             self._follower.begin_again()
         self._keep_alive()
         if self._follower.wait_for(revision, QUIET_SECONDS) or self._hears_itself():
@@ -139,14 +140,14 @@ class Overseer:
         try:
             lease = self._leases.of_length(SHORTEST)
             value = dumps(dict(self._about or {}))
-            put = {"key": self._keys.of_node(self._node), "value": value, "lease": lease}
-            answer = self._gateway.call("/v3/kv/put", put, LOOK_SECONDS, harmless=True)
+            put = PutRequest(key=self._keys.of_node(self._node), value=value, lease=lease)
+            answer = self._transport.call(PUT, put, LOOK_SECONDS, harmless=True)
         except RefusedError:
             self._leases.forget()  # it may be that which has ended
             raise
         self._written = True
         self._last_problem = None
-        return int(answer["header"]["revision"])
+        return answer.header.revision
 
     def _tell_once(self, problem: RefusedError) -> None:
         if str(problem) != self._last_problem:

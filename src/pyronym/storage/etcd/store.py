@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
-from typing import Any, Final
+from typing import Final
 
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
@@ -16,22 +16,25 @@ from pyronym.settings import Settings
 from pyronym.storage.base import ChangeRefusedError, failure, refusal
 from pyronym.storage.etcd.address import etcd_address
 from pyronym.storage.etcd.following import Contents, Follower, Reader
-from pyronym.storage.etcd.gateway import (
+from pyronym.storage.etcd.leases import NodeLeases
+from pyronym.storage.etcd.messages_pb2 import Compare, RangeRequest, TxnRequest, TxnResponse
+from pyronym.storage.etcd.overseer import Overseer
+from pyronym.storage.etcd.transactions import grouped, outrun, transaction
+from pyronym.storage.etcd.transport import (
     DENIED,
     INVALID,
     NO_SPACE,
     NOT_FOUND,
     OUT_OF_RANGE,
+    RANGE,
+    TXN,
     UNAUTHENTICATED,
     EtcdError,
-    Gateway,
     RefusedError,
+    Transport,
     UnansweredError,
     UnreachableError,
 )
-from pyronym.storage.etcd.leases import NodeLeases
-from pyronym.storage.etcd.overseer import Overseer
-from pyronym.storage.etcd.transactions import grouped, outrun, transaction
 from pyronym.storage.etcd.values import Keys, dumps, loads
 from pyronym.storage.shared import ALWAYS_FRESH, Basis, Condition, Freshness, Listener, OutrunError, SharedItem
 
@@ -87,12 +90,12 @@ class EtcdStorage:
         self._timeout = settings.etcd_timeout
         self._keys = Keys(where.prefix)
         try:
-            self._gateway = Gateway(where, settings)
+            self._transport = Transport(where, settings)
         except OSError as problem:
             raise ValueError(f"cannot read a file that the settings for etcd name: {problem}") from problem
         self._contents = Contents(self._keys)
-        self._reader = Reader(self._gateway, self._keys, self._contents)
-        self._leases = NodeLeases(self._gateway, settings.ephemeral_grace, self._timeout, time.monotonic)
+        self._reader = Reader(self._transport, self._keys, self._contents)
+        self._leases = NodeLeases(self._transport, settings.ephemeral_grace, self._timeout, time.monotonic)
         self._follower: Follower | None = None
         self._overseer: Overseer | None = None
         self._closed = Event()
@@ -110,8 +113,8 @@ class EtcdStorage:
 
     def follow(self, listener: Listener) -> None:
         """Have `listener` told of what happens from the revision of `load` on, until the storage is closed."""
-        self._follower = Follower(self._gateway, self._keys, self._contents, self._reader, self.revision, listener)
-        self._overseer = Overseer(self._gateway, self._keys, self._contents, self._leases, self._follower, self.node)
+        self._follower = Follower(self._transport, self._keys, self._contents, self._reader, self.revision, listener)
+        self._overseer = Overseer(self._transport, self._keys, self._contents, self._leases, self._follower, self.node)
 
     @property
     def freshness(self) -> Freshness:
@@ -120,7 +123,7 @@ class EtcdStorage:
 
     def local_host(self) -> str | None:
         """The address of this machine on the way to etcd."""
-        return self._gateway.local_host()
+        return self._transport.local_host()
 
     def announce(self, about: Mapping[str, object]) -> None:
         """Tell other nodes about this one, as long as it lives."""
@@ -138,7 +141,7 @@ class EtcdStorage:
             self._overseer.close()
         if self._follower is not None:
             self._follower.close()
-        self._gateway.close()
+        self._transport.close()
 
     # Writing
 
@@ -178,8 +181,8 @@ class EtcdStorage:
             except StorageError as problem:
                 errors |= {id(item): problem for item in left}
                 break
-            late = self._catch_up(int(answer["header"]["revision"]), deadline)
-            if answer.get("succeeded"):
+            late = self._catch_up(answer.header.revision, deadline)
+            if answer.succeeded:
                 errors |= {id(item): late for item in left if late is not None}
                 break
             losers = outrun(left, answer)
@@ -207,7 +210,7 @@ class EtcdStorage:
                 errors[id(item)] = refusal(self.description, why, advice)
         return left
 
-    def _send(self, items: Sequence[SharedItem], deadline: float) -> dict[str, Any]:
+    def _send(self, items: Sequence[SharedItem], deadline: float) -> TxnResponse:
         """etcd's answer to the transaction. StorageError that says what has become of it."""
         stale_since, reason, _ = self.freshness
         left = deadline - time.monotonic()
@@ -227,15 +230,15 @@ class EtcdStorage:
                 raise refusal(self.description, problem, "make it smaller") from problem
             raise self._failure("nothing was changed in", problem) from problem
 
-    def _ask(self, items: Sequence[SharedItem], timeout: float) -> dict[str, Any]:
+    def _ask(self, items: Sequence[SharedItem], timeout: float) -> TxnResponse:
         request = transaction(items, self._keys, self._leases.for_record)
         try:
-            return self._gateway.call("/v3/kv/txn", request, timeout)
+            return self._transport.call(TXN, request, timeout)
         except RefusedError as problem:
             if problem.code != NOT_FOUND:
                 raise
         self._leases.forget()  # one has ended while etcd was away
-        return self._gateway.call("/v3/kv/txn", transaction(items, self._keys, self._leases.for_record), timeout)
+        return self._transport.call(TXN, transaction(items, self._keys, self._leases.for_record), timeout)
 
     def _catch_up(self, revision: int, deadline: float) -> StorageError | None:
         """Wait until this node knows what has happened. If it does not in time, why that is bad."""
@@ -261,23 +264,27 @@ class EtcdStorage:
 
     def _check_format(self) -> None:
         """See to it that the prefix is ours. StorageError if it is not."""
-        found = self._gateway.call("/v3/kv/range", {"key": self._keys.format}, READ_SECONDS, harmless=True).get("kvs")
+        asked = RangeRequest(key=self._keys.format)
+        found = self._transport.call(RANGE, asked, READ_SECONDS, harmless=True).kvs
         if not found:
-            if self._gateway.call("/v3/kv/range", {**self._keys.everything, "limit": "1"}, READ_SECONDS).get("kvs"):
+            anything = RangeRequest(**self._keys.everything._asdict(), limit=1)
+            if self._transport.call(RANGE, anything, READ_SECONDS, harmless=True).kvs:
                 raise self._foreign("there are other keys below it")
             self._mark()
             return
         try:
-            content = loads(found[0].get("value", ""))
+            content = loads(found[0].value)
         except ValueError as problem:
             raise self._foreign(str(problem)) from problem
         if content.get("program") != _PROGRAM:
             raise self._foreign("its key says so")
 
     def _mark(self) -> None:
-        mark = {"request_put": {"key": self._keys.format, "value": dumps({"program": _PROGRAM})}}
-        absent = {"key": self._keys.format, "target": "VERSION", "result": "EQUAL", "version": "0"}
-        self._gateway.call("/v3/kv/txn", {"compare": [absent], "success": [mark]}, READ_SECONDS, harmless=True)
+        request = TxnRequest()
+        request.compare.add(key=self._keys.format, target=Compare.VERSION, result=Compare.EQUAL, version=0)
+        put = request.success.add().request_put
+        put.key, put.value = self._keys.format, dumps({"program": _PROGRAM})
+        self._transport.call(TXN, request, READ_SECONDS, harmless=True)
 
     def _reached(self, action: Callable[[], tuple[int, list[Record]]]) -> tuple[int, list[Record]]:
         """What `action` gives, when etcd can be reached."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from pyronym.directory.record import Change, Lease
+from pyronym.storage.etcd.messages_pb2 import Compare, KeyValue, PutRequest, RangeRequest, TxnRequest, TxnResponse
 from pyronym.storage.etcd.values import Keys, names_value, record_value
 from pyronym.storage.shared import Condition, SharedItem
 
@@ -45,65 +46,64 @@ def grouped(items: Sequence[SharedItem]) -> Iterator[list[SharedItem]]:
         yield group
 
 
-def transaction(items: Sequence[SharedItem], keys: Keys, lease_for: Callable[[Lease], str]) -> dict[str, object]:
+def transaction(items: Sequence[SharedItem], keys: Keys, lease_for: Callable[[Lease], int]) -> TxnRequest:
     """The request that makes all the changes if all the conditions hold, and otherwise finds out which do.
 
     ChangeRefusedError for text that has no UTF-8 form; and what `lease_for` raises, which gives the id of etcd's lease.
     """
-    compare: list[dict[str, object]] = []
-    success: list[dict[str, object]] = []
-    failure: list[dict[str, object]] = []
+    request = TxnRequest()
     departed: list[str] = []
     for item in items:
         for change in item.changes:
             key = keys.of_name(change.name)
-            success.append(_operation(key, change, lease_for))
+            _add_operation(request, key, change, lease_for)
             if item.basis.condition is not Condition.NONE:
-                compare += _comparisons(key, item)
-                failure.append({"request_range": {"key": key, "keys_only": True}})
+                _add_comparisons(request, key, item)
+                request.failure.add().request_range.MergeFrom(RangeRequest(key=key, keys_only=True))
         if item.basis.departing:
             departed += [change.name for change in item.changes]
     if departed:
-        success.append({"request_put": {"key": keys.departed, "value": names_value(departed)}})
-    return {"compare": compare, "success": success, "failure": failure}
+        request.success.add().request_put.MergeFrom(PutRequest(key=keys.departed, value=names_value(departed)))
+    return request
 
 
-def outrun(items: Sequence[SharedItem], answer: Mapping[str, Any]) -> list[SharedItem]:
+def outrun(items: Sequence[SharedItem], answer: TxnResponse) -> list[SharedItem]:
     """Those items whose conditions did not hold, from the answer to a transaction that failed."""
-    found = iter(answer["responses"])
+    found = iter(answer.responses)
     losers = []
     for item in items:
         if item.basis.condition is Condition.NONE:
             continue
-        holds = [_holds(item, next(found)["response_range"].get("kvs")) for _ in item.changes]
+        holds = [_holds(item, next(found).response_range.kvs) for _ in item.changes]
         if not all(holds):
             losers.append(item)
     return losers
 
 
-def _holds(item: SharedItem, keys: Sequence[Mapping[str, str]] | None) -> bool:
+def _holds(item: SharedItem, keys: Sequence[KeyValue]) -> bool:
     if item.basis.condition is Condition.ABSENT:
         return not keys
-    return keys is not None and len(keys) > 0 and int(keys[0]["mod_revision"]) <= item.basis.revision
+    return len(keys) > 0 and keys[0].mod_revision <= item.basis.revision
 
 
-def _comparisons(key: str, item: SharedItem) -> list[dict[str, object]]:
+def _add_comparisons(request: TxnRequest, key: bytes, item: SharedItem) -> None:
     if item.basis.condition is Condition.ABSENT:
-        return [{"key": key, "target": "VERSION", "result": "EQUAL", "version": "0"}]
-    return [
-        {"key": key, "target": "VERSION", "result": "GREATER", "version": "0"},
-        {"key": key, "target": "MOD", "result": "LESS", "mod_revision": str(item.basis.revision + 1)},
-    ]
+        request.compare.add(key=key, target=Compare.VERSION, result=Compare.EQUAL, version=0)
+        return
+    request.compare.add(key=key, target=Compare.VERSION, result=Compare.GREATER, version=0)
+    request.compare.add(key=key, target=Compare.MOD, result=Compare.LESS, mod_revision=item.basis.revision + 1)
 
 
-def _operation(key: str, change: Change, lease_for: Callable[[Lease], str]) -> dict[str, object]:
+def _add_operation(request: TxnRequest, key: bytes, change: Change, lease_for: Callable[[Lease], int]) -> None:
     record = change.record
     if record is None:
-        return {"request_delete_range": {"key": key}}
-    put: dict[str, object] = {"key": key, "value": record_value(record)}
+        request.success.add().request_delete_range.key = key
+        return
+    put = request.success.add().request_put
+    put.key = key
+    put.value = record_value(record)
     if record.lease is not None:
-        put["lease"] = lease_for(record.lease)
-    return {"request_put": put}
+        put.lease = lease_for(record.lease)
 
 
 def _size(change: Change) -> int:
