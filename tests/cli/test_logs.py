@@ -59,6 +59,8 @@ def test_the_access_log_has_a_line_for_each_call(serve: NameServers, tmp_path: P
     with at(server) as nameserver:
         nameserver.register("a b\nc", "PYRO:a@h:1")
         nameserver.lookup("a b\nc")
+        nameserver.register("plain", "PYRO:a@h:1")
+        nameserver.lookup("plain")  # which would be answered straight
         nameserver.list(prefix="a")
         with suppress(NamingError):
             nameserver.lookup("nothing")
@@ -71,19 +73,22 @@ def test_the_access_log_has_a_line_for_each_call(serve: NameServers, tmp_path: P
     assert server.process.terminate() == 0
     if form == "text":
         words = re.findall(r" INFO pyronym.access: 127\.0\.0\.1:\d+ (.*) 0\.\d{6} s$", log.read_text(), re.MULTILINE)
-        assert words[:4] == [
+        assert words[:5] == [
             "pyro4 nodes - ok",
             r"pyro4 register 'a b\nc' ok",
             r"pyro4 lookup 'a b\nc' ok",
-            "pyro4 list - ok",
+            "pyro4 register plain ok",
+            "pyro4 lookup plain ok",
         ]
-        assert len(words) == 7
+        assert len(words) == 9
         return
     lines = [line for line in events(log) if line["logger"] == "pyronym.access"]
     assert [(line["method"], line["name"], line["result"]) for line in lines] == [
         ("nodes", None, "ok"),  # asked by whoever looks for a name server
         ("register", "a b\nc", "ok"),
         ("lookup", "a b\nc", "ok"),
+        ("register", "plain", "ok"),
+        ("lookup", "plain", "ok"),
         ("list", None, "ok"),
         ("lookup", "nothing", "UnknownNameError"),
         ("batch of 2", None, "UnknownNameError"),

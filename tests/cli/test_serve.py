@@ -122,9 +122,23 @@ def test_tls_has_its_port_on_each_host(serve: NameServers, certificates: Certifi
     found = server.process.wait_for_line(r"^URI with TLS = PYRO:Pyro.NameServer@127.0.0.3:(\d+)$")
     assert found
     assert server.host == "127.0.0.3"
-    listening = [line.split() for line in Path(f"/proc/{server.process.pid}/net/tcp").read_text().splitlines()]
-    mine = inodes(server.process.pid)
-    assert sum(line[3] == "0A" and line[9] in mine for line in listening) == 4
+    assert len(bound_addresses(server.process.pid)) == 4
+
+
+def test_by_itself_it_can_only_be_reached_from_this_machine() -> None:
+    process = Process([PYRONYM, "serve"], env={"PYRO_NS_PORT": "0"})  # the usual port may be taken
+    with stopping([process]):
+        NameServer(process)
+        assert bound_addresses(process.pid) == ["0100007F"]
+        assert process.terminate() == 0
+
+
+def bound_addresses(pid: int) -> list[str]:
+    """The addresses at which others can reach a process, by TCP and UDP, as the system writes them."""
+    mine = inodes(pid)
+    tables = [Path(f"/proc/{pid}/net/{name}") for name in ("tcp", "tcp6", "udp", "udp6")]
+    lines = [line.split() for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
+    return [line[1].partition(":")[0] for line in lines if line[3] in ("0A", "07") and line[9] in mine]
 
 
 def inodes(pid: int) -> set[str]:

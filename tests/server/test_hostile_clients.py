@@ -394,7 +394,7 @@ def test_a_large_oneway_call_is_read_before_the_next_call_is_taken(
 
     def read_and_tell(invocation: call.Invocation) -> None:
         read(invocation)
-        events.append(invocation._steps[0][0])
+        events.append(invocation.steps[0][0])
 
     monkeypatch.setattr(call.Invocation, "_read", read_and_tell)
     with hosting(target) as daemon, connected(daemon, "target") as client:
