@@ -32,7 +32,7 @@ class Terminal:
                 environment.pop(variable, None)
         self._popen = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment)
         os.close(slave)
-        self._written = b""
+        self._written = bytearray()
         self._ended = False
         self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -93,6 +93,11 @@ def test_what_is_not_alive_is_told_where_the_name_server_probes(serve: NameServe
     cells = ls(server, "lab.camera.").stdout.rstrip("\n").split("\t")
     assert cells[0] == "lab.camera.spare"
     assert cells[3].startswith("unreachable for ")
+    for env, red in (({}, True), ({"NO_COLOR": "1"}, False)):
+        with on_terminal(PYRONYM, "ls", "lab.", "--ns", server.location, columns=100, env=env) as terminal:
+            assert terminal.wait() == 0
+            assert ("\x1b[31mlab.camera" in terminal.raw) is red
+            assert "unreachable for " in terminal.text
     (record,) = json.loads(ls(server, "lab.camera.", "--json").stdout)
     assert record["state"] == "unreachable"
     assert record["seconds"] >= 0
@@ -104,10 +109,7 @@ def test_on_a_terminal_it_is_a_table(serve: NameServers) -> None:
         assert terminal.wait() == 0
         assert terminal.text.splitlines()[0].split() == ["name", "uri", "tags"]
         assert terminal.text.splitlines()[1].split() == ["lab.camera", URI, "cooled,optics"]
-        assert "\x1b[" in terminal.raw
-    with on_terminal(PYRONYM, "ls", "--ns", server.location, env={"NO_COLOR": "1"}) as terminal:
-        assert terminal.wait() == 0
-        assert "\x1b[3" not in terminal.raw  # no colour
+        assert terminal.raw.startswith("\x1b[1mname ")
 
 
 @pytest.mark.parametrize("columns", [80, 40, 12, 1])

@@ -256,11 +256,13 @@ def test_names_that_others_register_meanwhile_are_left_to_them(serve: NameServer
     with stopping([importing]), locateNS(server.location) as names:
         names.watch("lab.", names.watch()["revision"], 20.0)
         theirs = "PYRO:theirs@h:1"
-        names.register(many[-1].name, theirs, safe=True)
+        taken = many[-50].name
+        names.register(taken, theirs, safe=True)
         assert importing.wait(60) == 1
-        assert f"registered by others meanwhile, and left as they are: {many[-1].name}" in importing.output
+        assert f"registered by others meanwhile, and left as they are: {taken}" in importing.output
         assert "imported 19999, " in importing.output
-        assert str(names.lookup(many[-1].name)) == theirs
+        assert str(names.lookup(taken)) == theirs
+        assert names.count() == len(many) + 1
 
 
 def test_a_bar_shows_how_far_it_is_on_a_terminal_only(serve: NameServers, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pyronym.client.proxy import Proxy
 from pyronym.client.watching import Entry, names_listed
 from pyronym.errors import NamingError
+from pyronym.service.liveness import NOT_PROBED
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def details(name_server: Proxy, prefix: str) -> Mapping[str, Details]:
     known: dict[str, Details] = {}
     if name_server._pyroOffers("liveness"):
         for name, state in name_server.liveness(prefix).items():
-            if state["state"] != "not probed":
+            if state["state"] != NOT_PROBED:
                 known[name] = Details(state=state["state"], seconds=state["seconds"])
     if name_server._pyroOffers("leases"):
         for name, lease in name_server.leases(prefix).items():

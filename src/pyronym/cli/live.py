@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from pyronym.cli.catalogue import UNKNOWN, Details, Selection, details
 from pyronym.cli.following import Lost, follow
-from pyronym.cli.showing import console, for_people, plain, table
+from pyronym.cli.showing import console, for_people, plain
+from pyronym.cli.table import Row, table_lines
 from pyronym.cli.where import Where
 from pyronym.client.watching import Entry
 from pyronym.errors import CommunicationError, NamingError
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console, Group
 
 REFRESH: Final = 2.0
-"""Seconds after which states and leases are asked for anew, even if no name has changed."""
-STATUS_LINES: Final = 3
-"""Lines of the screen that are not for names: the headings, the status, and the cursor."""
+"""Seconds from one question for states and leases to the next."""
+STATUS_LINES: Final = 1
+"""Lines of the screen that are not of the table."""
 
-Row = Callable[[str, Entry, Details], Sequence[str]]
+ToRow = Callable[[str, Entry, Details], Row]
 
 
-def show_live(where: Where, selection: Selection, headings: Sequence[str], row: Row) -> None:
+def show_live(where: Where, selection: Selection, headings: Sequence[str], row: ToRow) -> None:
     """Show the names of a selection until Ctrl-C; while the name server is lost, the last that were known.
 
     UsageError if there is no terminal.
@@ -38,6 +41,7 @@ def show_live(where: Where, selection: Selection, headings: Sequence[str], row: 
     terminal = console()
     names: dict[str, Entry] = {}
     known: Mapping[str, Details] = {}
+    asked = -REFRESH
     with where.all_nodes() as name_server, Live(console=terminal, auto_refresh=False, screen=True) as live:
         for news in follow(where, selection.prefix, poll=REFRESH, listing=True):
             if isinstance(news, Lost):
@@ -45,22 +49,20 @@ def show_live(where: Where, selection: Selection, headings: Sequence[str], row: 
             else:
                 for event in news:
                     event.apply(names)
-                with suppress(CommunicationError, NamingError):  # if it is lost, the next news will say so
-                    known = details(name_server, selection.prefix)
+                if time.monotonic() - asked >= REFRESH:  # many changes in a second must not be as many questions
+                    with suppress(CommunicationError, NamingError):  # if it is lost, the next news will say so
+                        known = details(name_server, selection.prefix)
+                    asked = time.monotonic()
                 status = "connected; Ctrl-C ends"
             chosen = {name: entry for name, entry in names.items() if selection.takes(name, entry.metadata)}
             rows = [row(name, chosen[name], known.get(name, UNKNOWN)) for name in sorted(chosen)[: terminal.height]]
             live.update(_screen(terminal, headings, rows, f"{len(chosen)} names; {status}"), refresh=True)
 
 
-def _screen(terminal: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], status: str) -> RenderableType:
-    """As many rows as fit, and the status below them."""
+def _screen(terminal: Console, headings: Sequence[str], rows: Sequence[Row], status: str) -> Group:
+    """As many lines of the table as fit, and the status below them."""
     from rich.console import Group
     from rich.text import Text
 
-    line = Text(status, style="reverse", no_wrap=True, overflow="ellipsis")
-    if not rows:
-        return line
-    shown = terminal.render_lines(table(headings, rows, terminal.width), pad=False)
-    kept = shown[: max(terminal.height - STATUS_LINES + 1, 1)]
-    return Group(*(Text.assemble(*((part.text, part.style or "") for part in parts)) for parts in kept), line)
+    lines = islice(table_lines(headings, rows, terminal.width), max(terminal.height - STATUS_LINES, 0))
+    return Group(*(Text(*line) for line in lines), Text(status, style="reverse", no_wrap=True, overflow="ellipsis"))

@@ -10,7 +10,8 @@ import click
 from pyronym.cli.catalogue import UNKNOWN, Details, Selection, details, found
 from pyronym.cli.live import show_live
 from pyronym.cli.running import HELP
-from pyronym.cli.showing import plain, show_json, show_table
+from pyronym.cli.showing import plain, show_json
+from pyronym.cli.table import Row, show_table
 from pyronym.cli.tree import show_tree
 from pyronym.cli.where import Where, located
 from pyronym.client.watching import Entry
@@ -83,15 +84,16 @@ def ls(
         show_table(COLUMNS, [row(name, entry, known.get(name, UNKNOWN)) for name, entry in names.items()])
 
 
-def row(name: str, entry: Entry, about: Details) -> list[str]:
-    """A name as the cells of a table."""
-    return [
+def row(name: str, entry: Entry, about: Details) -> Row:
+    """A name in a table."""
+    cells = [
         plain(name),
         plain(entry.uri),
         plain(",".join(sorted(entry.metadata))),
         _state(about),
         _lease(about),
     ]
+    return Row(cells, alarming=about.seconds is not None)
 
 
 def as_dict(name: str, entry: Entry, about: Details) -> Mapping[str, Any]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import click
 
 from pyronym.cli.catalogue import require
 from pyronym.cli.running import FAILED, HELP
-from pyronym.cli.showing import plain, show_table
+from pyronym.cli.showing import plain
+from pyronym.cli.table import Row, show_table
 from pyronym.cli.where import Where, located
 from pyronym.errors import PyroError
 
@@ -50,7 +51,7 @@ def _ask(node: Mapping[str, Any], where: Where) -> Mapping[str, Any]:
     return said
 
 
-def _row(node: Mapping[str, Any]) -> Sequence[str]:
+def _row(node: Mapping[str, Any]) -> Row:
     lag, started = node["lag"], node["started"]
     shown = {
         **node,
@@ -58,7 +59,8 @@ def _row(node: Mapping[str, Any]) -> Sequence[str]:
         "up since": None if started is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started)),
         "state": _state(node),
     }
-    return ["" if shown[column] is None else plain(str(shown[column])) for column in COLUMNS]
+    cells = ["" if shown[column] is None else plain(str(shown[column])) for column in COLUMNS]
+    return Row(cells, alarming=node["state"] != "ok")
 
 
 def _state(node: Mapping[str, Any]) -> str:

@@ -27,8 +27,7 @@ PLACES: Final = "ns:HOST[:PORT], sql:FILE, dbm:FILE or etcd://HOST:PORT/PREFIX"
 AT_ONCE: Final = 100
 """Records that one message, or one commit, puts. etcd takes 127 in a transaction."""
 CONNECTIONS: Final = 16
-"""To a running name server. One that keeps what it is told makes a commit of what comes by all of them; stock ones take
-40 connections in all."""
+"""To a name server of pyronym's, which makes one commit of what comes by all. Stock ones make one of each name."""
 
 
 class Step(NamedTuple):
@@ -86,7 +85,7 @@ class _NameServer:
 
     @property
     def description(self) -> str:
-        return f"ns:{self.where.ns or ''}"
+        return f"ns:{self.where.ns}" if self.where.ns else "the name server"
 
     def read(self) -> Sequence[Record]:
         with self.where.connect() as name_server:
@@ -126,7 +125,7 @@ class _OpenNameServer:
             with copy(self._name_server) as own:
                 return Step(len(part), self._register(own, part, safe=not over))
 
-        with ThreadPoolExecutor(CONNECTIONS) as pool:
+        with ThreadPoolExecutor(CONNECTIONS if self.keeps_leases else 1) as pool:
             try:
                 yield from pool.map(register, _parts(records))
             except BaseException:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import click
 
-from pyronym.cli.showing import GAP, console, for_people
+from pyronym.cli.showing import console, for_people
+from pyronym.cli.table import GAP
 
 
 class Line(NamedTuple):
