@@ -286,6 +286,7 @@ def test_a_value_that_is_not_ours_is_reported_once_skipped_and_never_overwritten
     for name, value in {
         "broken": "not json",
         "list": "[1]",
+        "deep": "[" * 100_000,
         "newer": '{"v":2,"uri":"PYRO:o@h:1"}',
         "no uri": '{"v":1}',
         "wrong tags": '{"v":1,"uri":"PYRO:o@h:1","tags":"x"}',
