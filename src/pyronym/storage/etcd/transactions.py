@@ -16,7 +16,12 @@ MOST_COMPARISONS: Final = 128
 MOST_BYTES: Final = 1_000_000
 """Of names, URIs and tags in one transaction, about; etcd takes requests of 1.5 MB by default."""
 
-_COMPARISONS: Final = {Condition.NONE: 0, Condition.ABSENT: 1, Condition.UNCHANGED: 2}
+_COMPARISONS: Final = {
+    Condition.NONE: 0,
+    Condition.ABSENT: 1,
+    Condition.UNCHANGED: 2,
+    Condition.ABSENT_OR_UNCHANGED: 1,
+}
 
 
 def grouped(items: Sequence[SharedItem]) -> Iterator[list[SharedItem]]:
@@ -83,14 +88,18 @@ def outrun(items: Sequence[SharedItem], answer: TxnResponse) -> list[SharedItem]
 def _holds(item: SharedItem, keys: Sequence[KeyValue]) -> bool:
     if item.basis.condition is Condition.ABSENT:
         return not keys
-    return len(keys) > 0 and keys[0].mod_revision <= item.basis.revision
+    if not keys:
+        return item.basis.condition is Condition.ABSENT_OR_UNCHANGED
+    return keys[0].mod_revision <= item.basis.revision
 
 
 def _add_comparisons(request: TxnRequest, key: bytes, item: SharedItem) -> None:
     if item.basis.condition is Condition.ABSENT:
         request.compare.add(key=key, target=Compare.VERSION, result=Compare.EQUAL, version=0)
         return
-    request.compare.add(key=key, target=Compare.VERSION, result=Compare.GREATER, version=0)
+    if item.basis.condition is Condition.UNCHANGED:
+        request.compare.add(key=key, target=Compare.VERSION, result=Compare.GREATER, version=0)
+    # A key that does not exist counts as changed at revision 0.
     request.compare.add(key=key, target=Compare.MOD, result=Compare.LESS, mod_revision=item.basis.revision + 1)
 
 
