@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from pyronym.directory.record import Change, Lease
-from pyronym.storage.etcd.messages_pb2 import Compare, KeyValue, PutRequest, RangeRequest, TxnRequest, TxnResponse
+from pyronym.storage.etcd.messages_pb2 import Compare, KeyValue, TxnRequest, TxnResponse
 from pyronym.storage.etcd.values import Keys, names_value, record_value
 from pyronym.storage.shared import Condition, SharedItem
 
@@ -64,11 +64,13 @@ def transaction(items: Sequence[SharedItem], keys: Keys, lease_for: Callable[[Le
             _add_operation(request, key, change, lease_for)
             if item.basis.condition is not Condition.NONE:
                 _add_comparisons(request, key, item)
-                request.failure.add().request_range.MergeFrom(RangeRequest(key=key, keys_only=True))
+                look = request.failure.add().request_range
+                look.key, look.keys_only = key, True
         if item.basis.departing:
             departed += [change.name for change in item.changes]
     if departed:
-        request.success.add().request_put.MergeFrom(PutRequest(key=keys.departed, value=names_value(departed)))
+        put = request.success.add().request_put
+        put.key, put.value = keys.departed, names_value(departed)
     return request
 
 
