@@ -10,11 +10,12 @@
 # make docs    check that the links in the documentation lead somewhere
 # make bench   measure everything, beside stock Pyro and others; writes docs/performance.md (20 minutes, a quiet machine)
 # make bench-quick   the headline figures, compared with the results in the checkout (half a minute)
-# make bench-cluster   nodes on one etcd: registrations beside etcd's own puts, and the delay between two nodes
+# make bench-cluster   nodes on one etcd: registrations, lookups, delays, a start; writes docs/scaling.md (5 minutes)
 # make profile       where the time of a lookup goes
 # make fuzz-server   mutated messages against a live server; COUNT=, and FUZZ= for options as --server pyro4
 # make fuzz          coverage-guided fuzzing of the readers and of whole sessions; FUZZ_SECONDS= for each (60)
 # make fuzz-corpus   keep the fewest inputs of make fuzz that reach as much in tests/fuzz/corpus, for all to try again
+# make messages      make Python of the messages of etcd that are used (messages.proto)
 # make clean   remove all that make created (not names.sqlite)
 #
 # Needs Python 3.11 or later; another interpreter than python3: make setup PYTHON=python3.12
@@ -40,7 +41,7 @@ BENCH_READY := .venv/.bench-ready
 FUZZ_READY := .venv/.fuzz-ready
 
 .PHONY: help setup serve test torture soak torture-storage lint types audit docs bench bench-quick bench-cluster profile \
-	fuzz fuzz-server fuzz-corpus clean
+	fuzz fuzz-server fuzz-corpus messages clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -112,6 +113,13 @@ fuzz-corpus: $(FUZZ_READY)
 $(FUZZ_READY): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	@touch $(FUZZ_READY)
+
+# An old release: what it makes runs with all later ones of protobuf.
+messages:
+	$(PYTHON) -m venv build/messages
+	build/messages/bin/python -m pip install --quiet --disable-pip-version-check "grpcio-tools==1.70.0" "setuptools<80"
+	cd src && ../build/messages/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
+		pyronym/storage/etcd/messages.proto
 
 docs: setup
 	$(BIN)/python docs/check_links.py

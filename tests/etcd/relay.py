@@ -23,11 +23,18 @@ class Relay:
     def release(self):
         self._flowing.set()
 
-    def close(self):
-        self.release()
-        for sock in [self._server, *self._sockets]:
+    def cut(self):
+        """End all connections; answers that are held back are lost."""
+        for sock in self._sockets:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.release()
+        self.cut()
+        with suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        for sock in [self._server, *self._sockets]:
             sock.close()
 
     def _accept(self):

@@ -75,9 +75,11 @@ def test_a_text_with_half_a_surrogate_pair_is_refused_with_its_whole_commit(open
     assert stored(opened) == {"a": put("a", "PYRO:before@h:1", ["before"]).record}
 
 
-def test_a_record_that_is_too_large_is_refused(opened):
-    with pytest.raises(ChangeRefusedError, match=r"too large.*make it smaller"):
-        opened.commit([put("a", "u" * 2_000_000)])
+@pytest.mark.parametrize("size", [2_000_000, 3_000_000])
+def test_a_record_that_is_too_large_is_refused(opened, size):
+    """By etcd, or, from 2 MiB on, by gRPC, with another code."""
+    with pytest.raises(ChangeRefusedError, match=r"large.*make it smaller"):
+        opened.commit([put("a", "u" * size)])
 
 
 def test_a_closed_storage_says_so(opened):

@@ -84,6 +84,26 @@ def test_a_change_whose_answer_is_lost_is_uncertain_and_shows_later(fragile, nod
         relay.close()
 
 
+def test_a_change_whose_connection_breaks_after_it_was_sent_is_uncertain_at_once(fragile, node):
+    (member,) = fragile.members
+    relay = Relay((member.host, member.client_port))
+    try:
+        a = node(f"etcd://{relay.location}/p", etcd_timeout=30.0)
+        register(a, "before")
+        relay.hold()
+        began = time.monotonic()
+        outcome = a.register("perhaps", URI, TAGS)
+        wait_until(lambda: fragile.get("p/names/perhaps"), "etcd has it")
+        relay.cut()
+        with pytest.raises(StorageError, match="unknown whether it was changed"):
+            waited_for(outcome)
+        assert time.monotonic() - began < 10
+        relay.release()
+        knows(a, "perhaps")
+    finally:
+        relay.close()
+
+
 def test_a_frozen_etcd_stops_changes_but_not_lookups(fragile, node):
     a = node(fragile.url("p"))
     register(a, "before")

@@ -31,6 +31,7 @@ def items(count, condition=Condition.NONE, size=10):
         (Condition.NONE, 10, [127, 127, 46]),
         (Condition.ABSENT, 10, [127, 127, 46]),
         (Condition.UNCHANGED, 10, [64, 64, 64, 64, 44]),
+        (Condition.ABSENT_OR_UNCHANGED, 10, [127, 127, 46]),
         (Condition.NONE, 300_000, [3] * 100),
     ],
 )
@@ -62,8 +63,9 @@ def test_those_whose_conditions_do_not_hold_are_outrun_and_no_others():
     free = Item((put("free"),))
     absent = [Item((put(name),), Basis(Condition.ABSENT, 5)) for name in ("new", "taken")]
     unchanged = [Item((put(name),), Basis(Condition.UNCHANGED, 5)) for name in ("same", "changed", "gone")]
-    losers = outrun([free, *absent, *unchanged], answer(None, 3, 5, 6, None))
-    assert losers == [absent[1], unchanged[1], unchanged[2]]
+    either = [Item((put(name),), Basis(Condition.ABSENT_OR_UNCHANGED, 5)) for name in ("none", "old", "foreign")]
+    losers = outrun([free, *absent, *unchanged, *either], answer(None, 3, 5, 6, None, None, 5, 6))
+    assert losers == [absent[1], unchanged[1], unchanged[2], either[2]]
 
 
 def test_only_removals_of_leased_records_are_told_to_others():

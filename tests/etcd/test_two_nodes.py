@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from holding import hold
 
 from etcd_cluster import wait_until
 from pyronym.directory.record import EXPIRED, REGISTERED, REMOVED, UPDATED
@@ -286,6 +287,7 @@ def test_a_value_that_is_not_ours_is_reported_once_skipped_and_never_overwritten
     for name, value in {
         "broken": "not json",
         "list": "[1]",
+        "deep": "[" * 100_000,
         "newer": '{"v":2,"uri":"PYRO:o@h:1"}',
         "no uri": '{"v":1}',
         "wrong tags": '{"v":1,"uri":"PYRO:o@h:1","tags":"x"}',
@@ -303,6 +305,28 @@ def test_a_value_that_is_not_ours_is_reported_once_skipped_and_never_overwritten
     cluster.delete(f"{prefix}/names/broken")
     register(a, "good2")
     register(a, "broken", safe=True)
+
+
+def test_a_value_that_this_node_has_not_heard_of_is_not_overwritten_either(cluster, prefix, node):
+    a = node(cluster.url(prefix))
+    register(a, "name")
+    release = hold(a._sharing.storage._follower)
+    cluster.put(f"{prefix}/names/name", "newer")
+    cluster.put(f"{prefix}/names/fresh", "newer")
+    outcomes = [a.register(name, OTHER, TAGS) for name in ("name", "fresh", "other")]
+    release()
+    for outcome in outcomes[:2]:
+        with pytest.raises(StorageError, match="cannot read"):
+            waited_for(outcome)
+    waited_for(outcomes[2])
+    assert [cluster.get(f"{prefix}/names/{name}") for name in ("name", "fresh")] == ["newer", "newer"]
+
+
+def test_many_who_register_one_name_at_once_all_succeed(two):
+    outcomes = [two[number % 2].register("name", f"PYRO:o{number}@h:1", TAGS) for number in range(200)]
+    for outcome in outcomes:
+        waited_for(outcome)
+    wait_until(lambda: two[0].get("name") == two[1].get("name"), "both know the same")
 
 
 def test_values_are_readable_json(two, cluster, prefix):

@@ -247,9 +247,13 @@ class NameService:
             record = Record(name, uri, self._directory.shared_tags(tags), owner, lease)
             if self._sharing is None:
                 return self._pipeline.write([Change(name, record)], answer, builds_on, note)
-            condition = Condition.NONE
+            upcoming = self._directory.upcoming(name)
             if safe or grant is not None:
-                condition = Condition.ABSENT if self._directory.upcoming(name) is None else Condition.UNCHANGED
+                condition = Condition.ABSENT if upcoming is None else Condition.UNCHANGED
+            elif upcoming is self._directory.get(name):
+                condition = Condition.ABSENT_OR_UNCHANGED
+            else:
+                condition = Condition.NONE  # a change of this node's own is on its way, and whatever is there is ours
             again = partial(
                 self.register, name, uri, tags, safe=safe, lease=lease, answer=answer, grant=grant, note=note
             )

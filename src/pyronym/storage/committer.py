@@ -107,7 +107,9 @@ class Committer(Generic[ItemT]):
             if items:
                 began = time.perf_counter()
                 self._write(items)
-                self.health.took(time.perf_counter() - began)
+                took = time.perf_counter() - began
+                self.health.took(took)
+                self._between(len(items), took)
 
     def _write(self, items: Sequence[ItemT]) -> None:
         error = self._commit([change for item in items for change in item.changes])
@@ -118,6 +120,9 @@ class Committer(Generic[ItemT]):
                 self._tell([item], self._commit(item.changes))
         else:
             self._tell(items, error)
+
+    def _between(self, items: int, took: float) -> None:
+        """After a commit of so many items that took so many seconds, before the next one."""
 
     def _commit(self, changes: Sequence[Change]) -> StorageError | None:
         error = self._try_to_commit(changes)

@@ -23,6 +23,8 @@ class Condition(Enum):
     """They do not exist."""
     UNCHANGED = auto()
     """They exist, and nobody has changed them since a revision."""
+    ABSENT_OR_UNCHANGED = auto()
+    """One of both: nothing is replaced that this node has not heard of."""
 
 
 class Basis(NamedTuple):

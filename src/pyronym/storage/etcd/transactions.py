@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from pyronym.directory.record import Change, Lease
-from pyronym.storage.etcd.messages_pb2 import Compare, KeyValue, PutRequest, RangeRequest, TxnRequest, TxnResponse
+from pyronym.storage.etcd.messages_pb2 import Compare, KeyValue, TxnRequest, TxnResponse
 from pyronym.storage.etcd.values import Keys, names_value, record_value
 from pyronym.storage.shared import Condition, SharedItem
 
@@ -16,7 +16,12 @@ MOST_COMPARISONS: Final = 128
 MOST_BYTES: Final = 1_000_000
 """Of names, URIs and tags in one transaction, about; etcd takes requests of 1.5 MB by default."""
 
-_COMPARISONS: Final = {Condition.NONE: 0, Condition.ABSENT: 1, Condition.UNCHANGED: 2}
+_COMPARISONS: Final = {
+    Condition.NONE: 0,
+    Condition.ABSENT: 1,
+    Condition.UNCHANGED: 2,
+    Condition.ABSENT_OR_UNCHANGED: 1,
+}
 
 
 def grouped(items: Sequence[SharedItem]) -> Iterator[list[SharedItem]]:
@@ -59,11 +64,13 @@ def transaction(items: Sequence[SharedItem], keys: Keys, lease_for: Callable[[Le
             _add_operation(request, key, change, lease_for)
             if item.basis.condition is not Condition.NONE:
                 _add_comparisons(request, key, item)
-                request.failure.add().request_range.MergeFrom(RangeRequest(key=key, keys_only=True))
+                look = request.failure.add().request_range
+                look.key, look.keys_only = key, True
         if item.basis.departing:
             departed += [change.name for change in item.changes]
     if departed:
-        request.success.add().request_put.MergeFrom(PutRequest(key=keys.departed, value=names_value(departed)))
+        put = request.success.add().request_put
+        put.key, put.value = keys.departed, names_value(departed)
     return request
 
 
@@ -83,14 +90,18 @@ def outrun(items: Sequence[SharedItem], answer: TxnResponse) -> list[SharedItem]
 def _holds(item: SharedItem, keys: Sequence[KeyValue]) -> bool:
     if item.basis.condition is Condition.ABSENT:
         return not keys
-    return len(keys) > 0 and keys[0].mod_revision <= item.basis.revision
+    if not keys:
+        return item.basis.condition is Condition.ABSENT_OR_UNCHANGED
+    return keys[0].mod_revision <= item.basis.revision
 
 
 def _add_comparisons(request: TxnRequest, key: bytes, item: SharedItem) -> None:
     if item.basis.condition is Condition.ABSENT:
         request.compare.add(key=key, target=Compare.VERSION, result=Compare.EQUAL, version=0)
         return
-    request.compare.add(key=key, target=Compare.VERSION, result=Compare.GREATER, version=0)
+    if item.basis.condition is Condition.UNCHANGED:
+        request.compare.add(key=key, target=Compare.VERSION, result=Compare.GREATER, version=0)
+    # A key that does not exist counts as changed at revision 0.
     request.compare.add(key=key, target=Compare.MOD, result=Compare.LESS, mod_revision=item.basis.revision + 1)
 
 

@@ -67,7 +67,10 @@ def dumps(content: dict[str, object]) -> bytes:
 
 def loads(value: bytes) -> dict[str, Any]:
     """What a value says. ValueError if pyronym has not written it."""
-    content: object = _read(value.decode())
+    try:
+        content: object = _read(value.decode())
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     version = content.get("v") if isinstance(content, dict) else None
     if type(version) is not int or version < VERSION:  # true and 1.0 are equal to 1
         raise ValueError("it is not a JSON object with a version")
