@@ -65,8 +65,12 @@ class Member:
             )
 
     def signal(self, number: int) -> None:
+        """Send a signal; SIGSTOP has stopped all threads when this returns."""
         assert self.process is not None
         self.process.send_signal(number)
+        if number == signal.SIGSTOP:
+            tasks = Path(f"/proc/{self.process.pid}/task")
+            wait_until(lambda: all(_is_stopped(task) for task in tasks.iterdir()), f"{self.name} is stopped")
 
     def kill(self) -> None:
         if self.process is not None:
@@ -74,6 +78,10 @@ class Member:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+
+def _is_stopped(task: Path) -> bool:
+    return (task / "stat").read_text().rpartition(") ")[2].startswith("T")
 
 
 class Cluster:
