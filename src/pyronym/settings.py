@@ -125,6 +125,8 @@ class Settings:
     straight_road: bool = True
     """Name servers answer the commonest requests straight from their bytes, and proxies make plain calls without the
     general codec (new in pyronym). Off: to compare."""
+    metrics: bool = True
+    """Daemons count what they are asked, by method, protocol and result, for `status` and metrics (new in pyronym)."""
     unsigned_pyro5: bool = False
     """Daemons with HMAC keys answer Pyro5 clients too, whose messages cannot be signed (new in pyronym)."""
     detailed_traceback: bool = False
@@ -251,6 +253,7 @@ _CHECKS: dict[str, _Check] = {
     "etcd_cert": _PATH,
     "etcd_key": _PATH,
     "straight_road": _FLAG,
+    "metrics": _FLAG,
     "unsigned_pyro5": _FLAG,
     "detailed_traceback": _FLAG,
     "sock_reuse": _FLAG,

@@ -25,6 +25,7 @@ from pyronym.rpc.session import ServerSession
 from pyronym.server.addresses import plain_address, unix_user
 from pyronym.server.limits import Admission, Offences, Patience, Phase
 from pyronym.server.loop import LoopBase
+from pyronym.server.pulse import Pulse
 from pyronym.server.workers import Workers
 from pyronym.settings import Settings
 from pyronym.tls import subject_of
@@ -109,7 +110,12 @@ class Clients:
         self._sweeping = False
         self._taken = 0
         self._open: set[Connection] = set()
+        self.pulse: Pulse | None = None
+        """Takes the time of calls, while there is one."""
         self._emptied = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._open)
 
     def add(self, connection: Connection) -> str | None:
         """Hold a connection while it is open. Why it may not stay; None if it may."""
@@ -259,7 +265,9 @@ class Connection(asyncio.Protocol):
         if self._lingering is not None:
             return
         self._heard = True
-        answer = self._session.receive_data(data)
+        pulse = self._clients.pulse
+        is_timed = pulse is not None and pulse.samples
+        answer = self._timed(data) if is_timed else self._session.receive_data(data)
         if answer:
             self._transport.write(answer)
             if self._writable:
@@ -271,6 +279,16 @@ class Connection(asyncio.Protocol):
             self._advance()
         if self._session.held:
             self._clients.took(len(data))
+
+    def _timed(self, data: bytes) -> bytes:
+        """What the session answers to `data` at once. How long that took is told."""
+        lane = self._session.lane
+        registered = 0 if lane is None else lane.registered
+        began = time.perf_counter()
+        answer = self._session.receive_data(data)
+        if answer and lane is not None and self._clients.pulse is not None:
+            self._clients.pulse.sampled(lane, registered, time.perf_counter() - began)
+        return answer
 
     def eof_received(self) -> bool:
         """The client sends no more. It may still wait for the answers to what it has sent."""
@@ -384,6 +402,8 @@ class Connection(asyncio.Protocol):
             if call is None:
                 break
             performed = True
+            if self._clients.pulse is not None:
+                call.began = time.perf_counter()
             steps = call.run()
             if not call.inline:
                 self._detached += call.detached
@@ -393,11 +413,17 @@ class Connection(asyncio.Protocol):
             if waited is not None:
                 self._wait(call, steps, waited)
                 break
-            session.finish(call)
+            self._finish(call)
             self._unsent += len(call.reply)
             if self._unsent > WRITE_SIZE:
                 self._send()
         return performed
+
+    def _finish(self, call: Call) -> None:
+        pulse = self._clients.pulse
+        if pulse is not None and call.began is not None:
+            pulse.latencies[call.method].add(time.perf_counter() - call.began)
+        self._session.finish(call)
 
     def _linger(self) -> None:
         """Say that this was all, and drop what still comes until the client closes, or takes too long for it."""
@@ -478,7 +504,7 @@ class Connection(asyncio.Protocol):
         if self._lost:
             self._close_session()  # drops the stream that this call may have opened
             return
-        self._session.finish(call)
+        self._finish(call)
         self._advance()
 
     def _break(self, problem: BaseException) -> None:

@@ -58,6 +58,12 @@ class Guard:
                 self._grant.check_read(name)
         return self._service.get(name)
 
+    def report(self) -> dict[str, object]:
+        """As the service's."""
+        with self._denials("status"):
+            self._grant.check_status()
+        return self._service.report()
+
     def everything(self) -> list[Record]:
         """As the service's."""
         return self._visible(self._service.everything())

@@ -10,6 +10,7 @@ from pyronym.directory.record import Change
 from pyronym.errors import PyroError
 from pyronym.rpc.exposed import Members, exposed_members
 from pyronym.rpc.hosting import Address, Hosted, Peer, StraightRoad
+from pyronym.rpc.tally import Tally
 from pyronym.service import pyro4, pyro5, requests
 from pyronym.service.guard import Audit, Guard, told
 from pyronym.service.nameservice import NameService
@@ -18,20 +19,24 @@ from pyronym.service.pipeline import Note
 from pyronym.service.straight_road import Requests, straight_road
 from pyronym.settings import Settings
 from pyronym.uri import URI
-from pyronym.wire.message import PYRO4, PYRO5
+from pyronym.wire.message import PYRO4
 
 
 class HostedNameServer(Hosted):
     """What the object id `Pyro.NameServer` stands for in a daemon. Answers come straight from memory: inline.
 
     `own_uris`: the name server's URI for clients that come in at these addresses, where it may be another than that of
-    its record. An empty host stands for all.
+    its record. An empty host stands for all. `tally` counts what is answered.
     """
 
     inline = True
 
     def __init__(
-        self, service: NameService, settings: Settings, own_uris: Mapping[Address, URI] = MappingProxyType({})
+        self,
+        service: NameService,
+        settings: Settings,
+        own_uris: Mapping[Address, URI] = MappingProxyType({}),
+        tally: Tally | None = None,
     ) -> None:
         self.permissions: Permissions | None = None
         """What clients may do; None: everything. A client gets what is set when it connects."""
@@ -41,7 +46,8 @@ class HostedNameServer(Hosted):
         self._service = service
         self._own_uris = own_uris
         self._settings = settings
-        self._requests = {protocol: Requests(service, protocol, settings) for protocol in (PYRO4, PYRO5)}
+        lanes = (tally or Tally()).lanes
+        self._requests = {protocol: Requests(service, protocol, settings, lane) for protocol, lane in lanes.items()}
 
     @property
     def audit(self) -> Audit | None:

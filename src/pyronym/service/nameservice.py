@@ -28,7 +28,7 @@ from pyronym.service.commit import Deliver, call_back
 from pyronym.service.feed import Feed, Subscriber
 from pyronym.service.leasing import Holder, Leasing, Renewal
 from pyronym.service.liveness import State, unprobed
-from pyronym.service.nodes import Status, about_this, as_told, new_node
+from pyronym.service.nodes import Status, about_this, as_told, new_node, report
 from pyronym.service.own_record import reachable_uri
 from pyronym.service.permissions import REMOVE, RENEW, Grant
 from pyronym.service.pipeline import Note, Outcome, Pipeline, waited_for
@@ -39,7 +39,7 @@ from pyronym.service.told import Told
 from pyronym.service.watches import News, Sees, Watch
 from pyronym.settings import Settings, config
 from pyronym.storage.base import Storage
-from pyronym.storage.health import Trouble
+from pyronym.storage.health import Health, Trouble
 from pyronym.storage.shared import ALWAYS_FRESH, Condition, SharedStorage
 from pyronym.uri import NAMESERVER_NAME, URI
 
@@ -75,6 +75,8 @@ class NameService:
         """
         self.state_of: Callable[[Record], State] = unprobed
         """How the object of a record is, as far as that is known."""
+        self.traffic: Callable[[], Mapping[str, object]] = dict
+        """What the daemon knows of those who ask, for `report`."""
         self._lock = threading.RLock()
         self._settled = threading.Condition(self._lock)
         # Microseconds since 1970: so the revisions of an earlier run are below those that there is a history of.
@@ -141,7 +143,25 @@ class NameService:
     def status(self) -> Status:
         """How this node is, for those who watch over it. From any thread."""
         freshness = ALWAYS_FRESH if self._sharing is None else self._sharing.storage.freshness
-        return Status(self.count(), self._directory.revision, self.trouble, *freshness, self._health.times)
+        return Status(
+            self.count(),
+            self._directory.revision,
+            self.trouble,
+            *freshness,
+            self._health.times,
+            self._health.description,
+            len(self._leasing),
+            self._feed.waiting,
+        )
+
+    @property
+    def health(self) -> Health:
+        """How the storage is, from how commits end."""
+        return self._health
+
+    def report(self) -> dict[str, object]:
+        """The same and more, for clients: docs/operating.md says what is in it."""
+        return report(self.node, self._about, self.status, self.traffic(), time.time())
 
     def nodes(self) -> list[dict[str, object]]:
         """What is known about all nodes of this name server: this one first, the others by their addresses."""

@@ -108,6 +108,7 @@ class Grant:
         self._ownership = ownership
         self._read_only = read_only
         self.reads_everything = "" in prefixes[READ]
+        self._reads_something = bool(prefixes[READ])
 
     def may(self, verb: str, name: str) -> bool:
         """Whether a rule allows this with records of this name, whoever owns them."""
@@ -118,6 +119,11 @@ class Grant:
     def check_read(self, name: str) -> None:
         """The client wants to see the record of a name; an error does not say whether there is one."""
         self._check(READ, name)
+
+    def check_status(self) -> None:
+        """The client wants to know how the name server is, which is for those who may read some names."""
+        if not self._reads_something:
+            raise SecurityError(f"{self.principal} may not ask for the status: no rule lets it read any names")
 
     def check_register(self, name: str, existing: Record | None) -> None:
         """The client wants to register a name, in place of the `existing` record if there is one."""

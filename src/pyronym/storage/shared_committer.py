@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TypeVar
@@ -27,11 +28,13 @@ class SharedCommitter(Committer[SharedItemT]):
         self._shared = storage
 
     def _write(self, items: Sequence[SharedItemT]) -> None:
+        began = time.perf_counter()
         try:
             errors = self._shared.transact(items)
         except Exception as problem:  # a bug of the storage: the callers must hear of it, and others must go on
             _log.exception("%s failed in an unexpected way", self._shared.description)
             errors = [failure("cannot write to", self._shared.description, repr(problem), "see the log")] * len(items)
+        self.health.took(time.perf_counter() - began, sum(len(item.changes) for item in items))
         for error, neighbours in groupby(zip(items, errors, strict=True), key=lambda pair: pair[1]):
             self.health.note(error)
             self._tell([item for item, _ in neighbours], error)
