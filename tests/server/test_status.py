@@ -106,7 +106,8 @@ def test_the_status_is_for_those_who_may_read():
 @pytest.mark.parametrize("protocol", [48, 502])
 def test_the_pulse_tells_how_late_the_loop_is_and_how_long_calls_take(protocol, tmp_path):
     daemon = NameServerDaemon("127.0.0.1", 0, storage=f"sql:{tmp_path / 'names.sqlite'}")
-    pulse = daemon.feel_pulse()
+    pulse = daemon.measures.pulse
+    pulse.start()
     assert not pulse.is_alive()
     with serving(daemon), Proxy(daemon.uriFor("Pyro.NameServer"), protocol={48: 4, 502: 5}[protocol]) as ns:
         ns.register("a", "PYRO:a@b:1")

@@ -101,16 +101,17 @@ class ServerSession:
         """Take bytes from the connection. What is returned, if anything, is the answer to all of them, to be sent.
         Otherwise ask for `next_call` next.
         """
-        straight = self._straight
-        if straight is not None and self._current is None and not self._decoder.buffered and not self._out:
-            data = straight.advance(data, self._out)
-            if self.lane is not None:
-                self.lane.answered += len(self._out)
+        straight, out = self._straight, self._out
+        if straight is not None and self._current is None and not self._decoder.buffered and not out:
+            data = straight.advance(data, out)
+            lane = self.lane
+            if lane is not None:
+                lane.answered += len(out)
             if straight.begun is not None:
                 self._begun = BegunCall(straight.begun, self._binder, self._settings, self._replies)
                 straight.begun = None
             elif not data:
-                return self.data_to_send()
+                return out.pop() if len(out) == 1 else self.data_to_send()
         self._decoder.feed(data)
         return b""
 

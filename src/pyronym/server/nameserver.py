@@ -49,8 +49,7 @@ class Measures(NamedTuple):
     """That are open."""
     requests: Mapping[Asked, int]
     offences: Mapping[Offence, int]
-    pulse: Pulse | None
-    """None: nobody has wanted to feel it."""
+    pulse: Pulse
 
 
 class NameServerDaemon(Daemon):
@@ -212,21 +211,13 @@ class NameServerDaemon(Daemon):
         counts = {} if self._tally is None else self._tally.counts()
         return Measures(len(self._clients), counts, self.offences, self._clients.pulse)
 
-    def feel_pulse(self) -> Pulse:
-        """Take the time of calls and of the loop, from now on."""
-        pulse = self._clients.pulse
-        if pulse is None:
-            pulse = self._clients.pulse = Pulse(self._loop)
-            self.post(pulse.start)
-        return pulse
-
     def _traffic(self) -> dict[str, object]:
         connections, requests, offences, pulse = self.measures
         return {
             "connections": connections,
             "requests": [{**asked._asdict(), "count": count} for asked, count in requests.items()],
             "offences": {str(what): count for what, count in offences.items()},
-            "loop_lag": pulse and pulse.lag,
+            "loop_lag": pulse.lag,
         }
 
     def _leave(self) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import defaultdict
 from typing import Final
 
 from pyronym.histogram import SECONDS, Histogram
 from pyronym.rpc.tally import LOOKUP, REGISTER, Lane
+from pyronym.server.loop import LoopBase
 
 BEAT_SECONDS: Final = 0.1
 
@@ -21,11 +21,13 @@ MISSED_SECONDS: Final = 5.0
 
 
 class Pulse:
-    """Beats on `loop`, from its `start` there on."""
+    """Beats on `loop`, from its `start` on."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: LoopBase) -> None:
         self._loop = loop
         self._due = 0.0
+        self.beats = False
+        """Whether anybody wants to know."""
         self.last: float | None = None
         """When it beat last, as `time.monotonic` says it; None: not yet."""
         self.lag: float | None = None
@@ -40,7 +42,12 @@ class Pulse:
         self._weighed: dict[Lane, int] = {}
 
     def start(self) -> None:
-        """Begin to beat. To be called on the loop."""
+        """Begin to beat, if it does not. From any thread."""
+        if not self.beats:
+            self.beats = True
+            self._loop.post(self._wait)
+
+    def _wait(self) -> None:
         self._due = time.monotonic() + BEAT_SECONDS
         self._loop.call_later(BEAT_SECONDS, self._beat)
 
@@ -61,4 +68,4 @@ class Pulse:
         self.lags.add(self.lag)
         self.last = now
         self.samples = SAMPLES
-        self.start()
+        self._wait()

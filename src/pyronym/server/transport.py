@@ -110,8 +110,8 @@ class Clients:
         self._sweeping = False
         self._taken = 0
         self._open: set[Connection] = set()
-        self.pulse: Pulse | None = None
-        """Takes the time of calls, while there is one."""
+        self.pulse = Pulse(loop)
+        """Takes the time of calls, once it beats."""
         self._emptied = asyncio.Event()
 
     def __len__(self) -> int:
@@ -225,6 +225,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
+        self._pulse = clients.pulse
         self._accepted = False
         self._writable = True
         self._paused = False
@@ -265,9 +266,7 @@ class Connection(asyncio.Protocol):
         if self._lingering is not None:
             return
         self._heard = True
-        pulse = self._clients.pulse
-        is_timed = pulse is not None and pulse.samples
-        answer = self._timed(data) if is_timed else self._session.receive_data(data)
+        answer = self._timed(data) if self._pulse.samples else self._session.receive_data(data)
         if answer:
             self._transport.write(answer)
             if self._writable:
@@ -286,8 +285,8 @@ class Connection(asyncio.Protocol):
         registered = 0 if lane is None else lane.registered
         began = time.perf_counter()
         answer = self._session.receive_data(data)
-        if answer and lane is not None and self._clients.pulse is not None:
-            self._clients.pulse.sampled(lane, registered, time.perf_counter() - began)
+        if answer and lane is not None:
+            self._pulse.sampled(lane, registered, time.perf_counter() - began)
         return answer
 
     def eof_received(self) -> bool:
@@ -402,7 +401,7 @@ class Connection(asyncio.Protocol):
             if call is None:
                 break
             performed = True
-            if self._clients.pulse is not None:
+            if self._pulse.beats:
                 call.began = time.perf_counter()
             steps = call.run()
             if not call.inline:
@@ -420,9 +419,8 @@ class Connection(asyncio.Protocol):
         return performed
 
     def _finish(self, call: Call) -> None:
-        pulse = self._clients.pulse
-        if pulse is not None and call.began is not None:
-            pulse.latencies[call.method].add(time.perf_counter() - call.began)
+        if call.began is not None:
+            self._pulse.latencies[call.method].add(time.perf_counter() - call.began)
         self._session.finish(call)
 
     def _linger(self) -> None:

@@ -90,11 +90,18 @@ class HostedNameServer(Hosted):
         limited = self._settings.max_names_per_client
         if self.permissions is None and self._audit is None and witness is None and not limited:
             return None
-        host, address = None, "unix socket"
-        if isinstance(peer.remote, tuple):
-            host, port = peer.remote
+        host = peer.remote[0] if isinstance(peer.remote, tuple) else None
+        return self._guard_for(Client(peer.tls_subject, peer.key_name, peer.unix_user, host), peer.remote, witness)
+
+    def guard_for(self, client: Client, peer: Peer) -> Guard:
+        """The service as a client may use it that does not speak a protocol of ours."""
+        return self._guard_for(client, peer.remote, self.witness(peer))
+
+    def _guard_for(self, client: Client, remote: Address, witness: Note | None) -> Guard:
+        address = "unix socket"
+        if isinstance(remote, tuple):
+            host, port = remote
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        client = Client(peer.tls_subject, peer.key_name, peer.unix_user, host)
         return Guard(self._service, (self.permissions or OPEN).grant(client), address, self._audit, witness)
 
 

@@ -24,6 +24,7 @@ from pyronym.directory.directory import Directory
 from pyronym.directory.record import Change, Event, Lease, Record
 from pyronym.errors import NameTakenError, PyroError, StorageError, UnknownNameError
 from pyronym.service.alarm import Alarm
+from pyronym.service.arguments import check_unchanged
 from pyronym.service.commit import Deliver, call_back
 from pyronym.service.feed import Feed, Subscriber
 from pyronym.service.leasing import Holder, Leasing, Renewal
@@ -194,6 +195,18 @@ class NameService:
         with self._lock:
             return self._directory.with_prefix(prefix)
 
+    def page(self, prefix: str, beyond: str | None, limit: int, *, backwards: bool = False) -> list[Record]:
+        """The first `limit` records, sorted by name, whose names start with exactly `prefix` and come after `beyond`;
+        with `backwards` sorted the other way, and before it. Costs no more where there are many names.
+        """
+        with self._lock:
+            return self._directory.page(prefix, beyond, limit, backwards=backwards)
+
+    def count_with_prefix(self, prefix: str) -> int:
+        """How many names start with exactly `prefix`. Costs no more where there are many."""
+        with self._lock:
+            return self._directory.count_with_prefix(prefix)
+
     def matching(self, regex: str, use: Callable[[Iterable[Record]], T]) -> T | Future[T]:
         """What `use` makes of the records whose names match from their beginning, or the future of that: sorted by name
         if `regex` starts with plain text, otherwise in order of registration.
@@ -240,13 +253,15 @@ class NameService:
         tags: frozenset[str],
         *,
         safe: bool = False,
+        expected: Record | None = None,
         lease: Lease | None = None,
         answer: Any = None,
         grant: Grant | None = None,
         note: Note | None = None,
     ) -> Outcome[Any]:
         """Put a record in place of what is there under its name; with `safe`, NameTakenError if anything is. `answer`
-        is what the outcome is, if it is a success.
+        is what the outcome is, if it is a success. With `expected`, as in all that follows, it is done only where that
+        is what is there: this very object, as `get` gave it. Otherwise RecordChangedError.
         """
         with self._lock:
             if name == NAMESERVER_NAME and (self._owned or self._sharing is not None):
@@ -262,21 +277,37 @@ class NameService:
                     builds_on = (name,)
             if safe and self._directory.upcoming(name) is not None:
                 raise NameTakenError(name)
+            check_unchanged(name, self._directory.upcoming(name), expected)
             if self._quota is not None and grant is not None:
                 self._quota.take(grant.principal, name)
             record = Record(name, uri, self._directory.shared_tags(tags), owner, lease)
             if self._sharing is None:
                 return self._pipeline.write([Change(name, record)], answer, builds_on, note)
             condition = Condition.NONE
-            if safe or grant is not None:
+            if safe or grant is not None or expected is not None:
                 condition = Condition.ABSENT if self._directory.upcoming(name) is None else Condition.UNCHANGED
             again = partial(
-                self.register, name, uri, tags, safe=safe, lease=lease, answer=answer, grant=grant, note=note
+                self.register,
+                name,
+                uri,
+                tags,
+                safe=safe,
+                expected=expected,
+                lease=lease,
+                answer=answer,
+                grant=grant,
+                note=note,
             )
             return self._sharing.share(Change(name, record), answer, note, condition, again)
 
     def set_metadata(
-        self, name: str, tags: frozenset[str], *, grant: Grant | None = None, note: Note | None = None
+        self,
+        name: str,
+        tags: frozenset[str],
+        *,
+        expected: Record | None = None,
+        grant: Grant | None = None,
+        note: Note | None = None,
     ) -> Outcome[None]:
         """Replace the tags of a record. UnknownNameError if there is none."""
         with self._lock:
@@ -285,16 +316,24 @@ class NameService:
                 grant.check_change(RENEW, name, record)
             if record is None:
                 raise UnknownNameError(name)
+            check_unchanged(name, record, expected)
             # The URI may come from a change that is still on its way: this one must not outlive it.
             builds_on = (name,) if record is not self._directory.get(name) else ()
             record = record._replace(metadata=self._directory.shared_tags(tags))
             if self._sharing is None:
                 return self._pipeline.write([Change(name, record)], None, builds_on, note)
-            again = partial(self.set_metadata, name, tags, grant=grant, note=note)
+            again = partial(self.set_metadata, name, tags, expected=expected, grant=grant, note=note)
             return self._sharing.share(Change(name, record), None, note, Condition.UNCHANGED, again)
 
-    def remove(self, names: Iterable[str], *, grant: Grant | None = None, note: Note | None = None) -> Outcome[int]:
-        """Remove the records of these names, as far as there are any. Their number."""
+    def remove(
+        self,
+        names: Iterable[str],
+        *,
+        expected: Record | None = None,
+        grant: Grant | None = None,
+        note: Note | None = None,
+    ) -> Outcome[int]:
+        """Remove the records of these names, as far as there are any. Their number. `expected`: of a single name."""
         with self._lock:
             changes = []
             for name in dict.fromkeys(names):
@@ -303,11 +342,12 @@ class NameService:
                 record = self._directory.upcoming(name)
                 if grant is not None:
                     grant.check_change(REMOVE, name, record)
+                check_unchanged(name, record, expected)
                 if record is not None:
                     changes.append(Change(name, None))
             if self._sharing is None:
                 return self._pipeline.write(changes, len(changes), note=note)
-            return self._sharing.remove([name for name, _ in changes], grant, note)
+            return self._sharing.remove([name for name, _ in changes], grant, note, expected)
 
     def remove_unchanged(self, records: Iterable[Record], note: Note | None = None) -> Outcome[int]:
         """Remove those of these records that are still there, and that nothing is about to replace. Their number."""

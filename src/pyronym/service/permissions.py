@@ -25,9 +25,9 @@ VERBS: Final = (READ, REGISTER, RENEW, REMOVE, ADMIN)
 them; and all of that, with the names of other owners too."""
 
 ANYONE: Final = "anyone"
-_TLS, _KEY, _UNIX, _NET = "tls:", "key:", "unix:", "net:"
+_TLS, _TOKEN, _KEY, _UNIX, _NET = "tls:", "token:", "key:", "unix:", "net:"
 
-_WHO_FORMS: Final = '"tls:SUBJECT", "key:NAME", "unix:USER", "net:10.0.0.0/8" or "anyone"'
+_WHO_FORMS: Final = '"tls:SUBJECT", "token:NAME", "key:NAME", "unix:USER", "net:10.0.0.0/8" or "anyone"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,19 @@ class Client:
     key_name: str | None = None
     unix_user: str | None = None
     host: str | None = None
+    token_name: str | None = None
+    """Of the token that an HTTP client has shown."""
 
     @property
     def identities(self) -> tuple[str, ...]:
         """All names that the client goes by, the best proved one first."""
-        known = ((_TLS, self.tls_subject), (_KEY, self.key_name), (_UNIX, self.unix_user), (_NET, self.host))
+        known = (
+            (_TLS, self.tls_subject),
+            (_TOKEN, self.token_name),
+            (_KEY, self.key_name),
+            (_UNIX, self.unix_user),
+            (_NET, self.host),
+        )
         return tuple(kind + name for kind, name in known if name)  # a certificate may name nobody: an empty subject
 
     @property
@@ -179,7 +187,7 @@ def _rule(rule: object, where: str) -> Rule:
     identities = frozenset(entry for entry in who if not entry.startswith(_NET))
     for entry in identities:
         kind, colon, name = entry.partition(":")
-        if entry != ANYONE and not (kind + colon in (_TLS, _KEY, _UNIX) and name):
+        if entry != ANYONE and not (kind + colon in (_TLS, _TOKEN, _KEY, _UNIX) and name):
             raise ValueError(f"{where}: who: {entry!r} (expected {_WHO_FORMS})")
     return Rule(identities, networks, frozenset(may), tuple(names))
 
