@@ -16,6 +16,7 @@ from typing import Any, Final
 import click
 
 from pyronym.cli.access import Access
+from pyronym.cli.http import HttpSide, http_options
 from pyronym.cli.privileges import User
 from pyronym.cli.running import hmac_key, log_as_environment_says, run
 from pyronym.server.audit import AuditLog
@@ -95,6 +96,7 @@ PORT = click.IntRange(0, 65535)
 @click.option(
     "--audit-log-size", type=click.IntRange(1000), metavar="BYTES", help="Begin a new audit log when it gets larger."
 )
+@http_options
 @click.option("--user", metavar="NAME", help="Started as root: go on as this user, when the ports are open.")
 def serve(
     hosts: tuple[str, ...],
@@ -121,6 +123,9 @@ def serve(
     read_only: bool,
     audit_log: str | None,
     audit_log_size: int | None,
+    http: str | None,
+    http_tokens: str | None,
+    http_names: tuple[str, ...],
     user: str | None,
 ) -> None:
     """Run a name server for Pyro4 and Pyro5 programs until it is interrupted or terminated.
@@ -151,6 +156,7 @@ def serve(
     account = User(user)
     with account.lent():
         loaded = access.load()
+        http_side = HttpSide(http, http_tokens, http_names)
         audit = AuditLog(audit_log, audit_log_size or 0) if audit_log else None
         opened = storage_by_name(storage, settings, wait=not no_wait)
     loop = fastest_loop()
@@ -169,18 +175,29 @@ def serve(
     uri, daemon, responder = with_responder(daemon, not nobc, bchost, bcport, key)
     if unixsocket:
         account.own(unixsocket)
+    try:
+        http_side.open(daemon, settings)
+    except BaseException:
+        daemon.close()
+        raise
     account.become()
     if account.is_root:
         log.warning("running as root, who may do everything: --user NAME goes on as that user once the ports are open")
     # Said to the system in so many words: a job in the background of a script is started with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: daemon.request_stop())
-    if keys_file or permissions_file or audit_log:  # a log is rotated: those who do that send SIGHUP
-        signal.signal(signal.SIGHUP, lambda *_: daemon.post(access.reload, daemon))
+    if keys_file or permissions_file or http_tokens or audit_log:  # a log is rotated: those who do that send SIGHUP
+
+        def reload() -> None:
+            access.reload(daemon)
+            http_side.reload()
+
+        signal.signal(signal.SIGHUP, lambda *_: daemon.post(reload))
     has_key = key is not None or loaded.keys is not None
     try:
         serve_until_stopped(uri, daemon, responder, enable_broadcast=not nobc, has_key=has_key)
     finally:
+        http_side.close()
         if audit is not None:
             audit.close()
 

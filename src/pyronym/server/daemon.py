@@ -217,6 +217,11 @@ class Daemon:
         """How often clients were stopped from doing something, of each kind, since the daemon was made."""
         return self._offences.counts
 
+    @property
+    def settings(self) -> Settings:
+        """What it was made with."""
+        return self._settings
+
     # Objects
 
     @property

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TextIO
 
 from pyronym.directory.record import Change
 from pyronym.errors import PyroError, StorageError
-from pyronym.rpc.hosting import Address
+from pyronym.rpc.hosting import Address, Peer
 from pyronym.rpc.offences import Offence
 from pyronym.rpc.tally import Asked
 from pyronym.server.addresses import Place, hosts_and_ports, location
@@ -20,12 +20,12 @@ from pyronym.server.daemon import Daemon
 from pyronym.server.loop import LoopBase
 from pyronym.server.probing import Probing
 from pyronym.server.pulse import Pulse
-from pyronym.service.guard import Audit, told
+from pyronym.service.guard import Audit, Guard, told
 from pyronym.service.hosted import HostedNameServer
 from pyronym.service.liveness import Suspect
 from pyronym.service.local import NameServer
 from pyronym.service.own_record import OWN_TAGS
-from pyronym.service.permissions import Permissions
+from pyronym.service.permissions import Client, Permissions
 from pyronym.settings import Settings, config
 from pyronym.storage.base import Storage
 from pyronym.storage.choose import storage_by_name
@@ -197,13 +197,21 @@ class NameServerDaemon(Daemon):
     def audit(self, audit: Audit | None) -> None:
         self._hosted.audit = audit
 
+    def guard_for(self, client: Client, peer: Peer) -> Guard:
+        """The name service as a client may use it that does not speak a protocol of ours."""
+        return self._hosted.guard_for(client, peer)
+
+    @property
+    def wants_keys(self) -> bool:
+        """Whether all clients need an HMAC key."""
+        return bool(self._pyroHmacKey or self.keys) and not self._settings.unsigned_pyro5
+
     @property
     def is_protected(self) -> bool:
         """Whether TLS, or HMAC keys for all, stand before the server, or only this machine can reach it."""
         if all(place.is_loopback for place in self.places):
             return True
-        has_keys = (self._pyroHmacKey or self.keys) and not self._settings.unsigned_pyro5
-        return bool(self._settings.ssl or has_keys)
+        return self._settings.ssl or self.wants_keys
 
     @property
     def measures(self) -> Measures:

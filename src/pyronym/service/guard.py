@@ -65,9 +65,13 @@ class Guard:
 
     def report(self) -> dict[str, object]:
         """As the service's."""
+        self.check_status()
+        return self._service.report()
+
+    def check_status(self) -> None:
+        """SecurityError if the client may not know how the name server is."""
         with self._denials("status"):
             self._grant.check_status()
-        return self._service.report()
 
     def everything(self) -> list[Record]:
         """As the service's."""
@@ -151,7 +155,7 @@ class Guard:
 
         return self.matching(regex, remove)
 
-    # For the straight road, which leaves to the general road what it cannot answer
+    # For those who have another way to tell what may not be read: the straight road leaves it to the general one
 
     @property
     def straight_get(self) -> Callable[[str], Record | None]:
