@@ -27,9 +27,6 @@ MAX_BODY: Final = 1 << 20
 BODY_SECONDS: Final = 10.0
 """How long a client may take to send that."""
 
-UNREAD_SECONDS: Final = 60.0
-"""How long a client may leave a piece of an answer unread."""
-
 SAFE: Final = frozenset(["GET", "HEAD", "OPTIONS"])
 
 HEADERS: Final = {
@@ -141,7 +138,7 @@ async def _whole_body(scope: Scope, receive: Receive) -> Receive:
 
 
 class _Exit:
-    """What answers go through: each carries the headers, is counted, and has to be read in time."""
+    """What answers go through: each carries the headers, and is counted."""
 
     def __init__(self, scope: Scope, send: Send, traffic: Traffic) -> None:
         self._method: str = scope["method"]
@@ -155,8 +152,7 @@ class _Exit:
                 headers.setdefault(name, value)
             method = self._method if self._method in _METHODS else "other"
             self._traffic.answers[method, message["status"]] += 1
-        async with asyncio.timeout(UNREAD_SECONDS):
-            await self._send(message)
+        await self._send(message)
 
 
 _METHODS: Final = frozenset([*SAFE, "PUT", "PATCH", "POST", "DELETE"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Path, Query
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -33,6 +34,15 @@ MOST_NAMES: Final = 1000
 """On one page."""
 
 ESCAPE: Final = "="
+
+
+class _Anything(StringConvertor):
+    """The rest of a path, whatever it is. Starlette's own for that leaves lines out, and the last end of one."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("anything", _Anything())
 
 router = APIRouter(prefix="/api/v1", tags=["names"], responses=responses(400, 401, 403, 421, 422, 503))
 
@@ -78,7 +88,7 @@ def list_names(
 
 
 @router.get(
-    "/names/{name:path}", response_model=RecordView, responses=responses(404) | {304: {"description": "As it was"}}
+    "/names/{name:anything}", response_model=RecordView, responses=responses(404) | {304: {"description": "As it was"}}
 )
 def get_name(request: Request, name: Name, guard: Asking, if_none_match: IfNoneMatch = None) -> Response:
     """What a name stands for."""
@@ -91,7 +101,7 @@ def get_name(request: Request, name: Name, guard: Asking, if_none_match: IfNoneM
 
 
 @router.put(
-    "/names/{name:path}",
+    "/names/{name:anything}",
     response_model=RecordView,
     responses=_CHANGING | {201: {"model": RecordView, "description": "The name is new"}},
 )
@@ -122,7 +132,7 @@ def put_name(
     return _answer(guard.straight_get(name), guard, request, 201 if before is None else 200)
 
 
-@router.patch("/names/{name:path}", response_model=RecordView, responses=_CHANGING)
+@router.patch("/names/{name:anything}", response_model=RecordView, responses=_CHANGING)
 def set_tags(request: Request, name: Name, wanted: TagsWanted, guard: Asking, if_match: IfMatch = None) -> Response:
     """Replace the tags of a name. All else stays, its lease too."""
     name = _named(name)
@@ -133,7 +143,7 @@ def set_tags(request: Request, name: Name, wanted: TagsWanted, guard: Asking, if
     return _answer(guard.straight_get(name), guard, request)
 
 
-@router.delete("/names/{name:path}", status_code=204, responses=responses(404, 412))
+@router.delete("/names/{name:anything}", status_code=204, responses=responses(404, 412))
 def delete_name(name: Name, guard: Asking, if_match: IfMatch = None) -> Response:
     """Remove a name."""
     name = _named(name)

@@ -23,6 +23,9 @@ IDLE_SECONDS: Final = 15
 HEAD_SECONDS: Final = 10.0
 """How long a client may take from its connection, or from the first byte of a request, to the end of the headers."""
 
+UNREAD_SECONDS: Final = 60.0
+"""How long a client may leave answers unread."""
+
 MAX_HEAD: Final = 64 * 1024
 """Bytes of these. A name of 4096 characters can take 48 KiB."""
 
@@ -87,11 +90,15 @@ def _context(certificates: ServerCertificates) -> ssl.SSLContext:
 
 
 class _Connection(H11Protocol):
-    """One connection: knows the client's certificate, and does not wait for headers without end."""
+    """One connection: knows the client's certificate, and does not wait for the client without end.
+
+    It is cut off, not closed: to close it would wait until the client has read what is left.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._head_ends: asyncio.TimerHandle | None = None
+        self._unread_ends: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
         """Begin to wait for a request."""
@@ -118,9 +125,25 @@ class _Connection(H11Protocol):
 
     def connection_lost(self, problem: Exception | None) -> None:
         """The client has gone."""
-        if self._head_ends is not None:
-            self._head_ends.cancel()
+        for timer in (self._head_ends, self._unread_ends):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(problem)
 
+    def pause_writing(self) -> None:
+        """The client does not read its answers."""
+        self._unread_ends = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client has read them."""
+        if self._unread_ends is not None:
+            self._unread_ends.cancel()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The client has no further request."""
+        self.transport.abort()
+
     def _expect_head(self) -> None:
-        self._head_ends = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        self._head_ends = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
