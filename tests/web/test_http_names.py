@@ -184,3 +184,4 @@ def test_unknown_paths_and_methods_are_told_with_where_to_look(http: Http):
     answer = http("POST", "/api/v1/names", {})
     assert answer.problem[0] == 405
     assert answer.headers["Allow"] == "GET"
+    assert http("POST", "/api/v1/names/a", {}).headers["Allow"] == "DELETE, GET, PATCH, PUT"

@@ -69,6 +69,16 @@ Asking = Annotated[Guard, Depends(_guard)]
 """The name service as the client that asks may use it."""
 
 
+async def _json_only(request: Request) -> None:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Problem(415, f"the body is {media_type[:100]!r} (expected Content-Type: application/json)")
+
+
+JSON_ONLY: Final = Depends(_json_only)
+"""For what has a body. A form of a stranger's page is sent without asking, JSON is not."""
+
+
 def here(request: Request) -> str:
     """The address at which a client has reached this server."""
     address: str = request.scope["server"][0]

@@ -20,6 +20,9 @@ from pyronym.web import docs_page, events, health, metrics, names, problems
 from pyronym.web.access import Doorman
 from pyronym.web.gate import Gate
 
+ROUTERS: Final = (names.router, events.router, health.api, health.router, metrics.router)
+"""What there is beside the pages. Each says its paths."""
+
 STATIC: Final = Path(__file__).parent / "static"
 
 DESCRIPTION: Final = (
@@ -42,7 +45,8 @@ class Web:
         app.state.doorman = self.doorman
         app.state.streams = self.streams
         app.state.registry = metrics.new_registry(self.doorman.daemon, traffic)
-        for router in (names.router, events.router, health.api, health.router, metrics.router):
+        app.state.routes = [route for router in ROUTERS for route in router.routes]
+        for router in ROUTERS:
             app.include_router(router)
         app.add_exception_handler(HTTPException, problems.of_http)
         app.add_exception_handler(RequestValidationError, problems.of_values)

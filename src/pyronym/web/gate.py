@@ -1,8 +1,8 @@
 """What every request has to pass before anybody looks at what it wants, and what every answer carries.
 
 Pages of strangers must not reach the name server through the browser of somebody who may: not by a name of their own
-that leads here (DNS rebinding: Host), and not by requests in that person's name (CSRF: Origin, and a content type that
-browsers ask about first). No cookies are used, and no other site may read an answer.
+that leads here (DNS rebinding: Host), and not by requests in that person's name (CSRF: Origin; bodies must be JSON
+besides, which browsers ask about first: `access.JSON_ONLY`). No cookies are used, no other site may read an answer.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ BODY_SECONDS: Final = 10.0
 """How long a client may take to send that."""
 
 SAFE: Final = frozenset(["GET", "HEAD", "OPTIONS"])
+METHODS: Final = SAFE | {"PUT", "PATCH", "POST", "DELETE"}
+"""That are counted by their names."""
 
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -81,9 +83,6 @@ class Gate:
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin)[:2] != (scope["scheme"], hosts[0].lower()):
             raise Problem(403, f"pages of {origin[:200]!r} may change nothing here (send no Origin, or this server's)")
-        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if scope["method"] != "DELETE" and media_type != "application/json":
-            raise Problem(415, f"the body is {media_type[:100]!r} (expected Content-Type: application/json)")
 
     def _is_ours(self, host: str) -> bool:
         """Whether a Host header means this server. Any numeric address does: only names can be made to lead here."""
@@ -150,9 +149,6 @@ class _Exit:
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
-            method = self._method if self._method in _METHODS else "other"
+            method = self._method if self._method in METHODS else "other"
             self._traffic.answers[method, message["status"]] += 1
         await self._send(message)
-
-
-_METHODS: Final = frozenset([*SAFE, "PUT", "PATCH", "POST", "DELETE"])

@@ -25,7 +25,7 @@ from pyronym.service.arguments import (
 from pyronym.service.guard import Guard
 from pyronym.service.pipeline import waited_for
 from pyronym.settings import Settings
-from pyronym.web.access import Asking, here
+from pyronym.web.access import JSON_ONLY, Asking, here
 from pyronym.web.listing import Sort, Wanted, page_of
 from pyronym.web.problems import Problem, responses
 from pyronym.web.views import NamesView, RecordView, RecordWanted, TagsWanted, etag_of, is_own, shown
@@ -102,6 +102,7 @@ def get_name(request: Request, name: Name, guard: Asking, if_none_match: IfNoneM
 
 @router.put(
     "/names/{name:anything}",
+    dependencies=[JSON_ONLY],
     response_model=RecordView,
     responses=_CHANGING | {201: {"model": RecordView, "description": "The name is new"}},
 )
@@ -132,7 +133,7 @@ def put_name(
     return _answer(guard.straight_get(name), guard, request, 201 if before is None else 200)
 
 
-@router.patch("/names/{name:anything}", response_model=RecordView, responses=_CHANGING)
+@router.patch("/names/{name:anything}", dependencies=[JSON_ONLY], response_model=RecordView, responses=_CHANGING)
 def set_tags(request: Request, name: Name, wanted: TagsWanted, guard: Asking, if_match: IfMatch = None) -> Response:
     """Replace the tags of a name. All else stays, its lease too."""
     name = _named(name)

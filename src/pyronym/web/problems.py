@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from pyronym.errors import (
     BadPatternError,
@@ -73,7 +74,17 @@ async def of_http(request: Request, problem: Exception) -> Response:
     detail = str(problem.detail)
     if not isinstance(problem, Problem):
         detail = f"{request.method} {request.url.path!r}: {detail} (see /api/v1/docs)"
-    return answer(problem.status_code, detail, problem.headers)
+    headers = {"Allow": _allowed(request)} if problem.status_code == 405 else problem.headers
+    return answer(problem.status_code, detail, headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of a path. Each has a route of its own, of which starlette would tell the first."""
+    found: set[str] = set()
+    for route in request.app.state.routes:
+        if isinstance(route, Route) and route.methods and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods
+    return ", ".join(sorted(found))
 
 
 async def of_values(request: Request, problem: Exception) -> Response:

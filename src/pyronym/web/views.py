@@ -50,7 +50,9 @@ class RecordWanted(BaseModel):
     """What a name is to stand for."""
 
     model_config = ConfigDict(extra="forbid")
-    uri: str = Field(examples=["PYRO:camera@10.0.0.7:4444"])
+    uri: str = Field(
+        examples=["PYRO:camera@10.0.0.7:4444"], json_schema_extra={"pattern": "^(PYRO|PYRONAME|PYROMETA):."}
+    )
     tags: list[str] = Field(default=[], examples=[["indoor"]])
     lease: float | None = Field(
         default=None, ge=SHORTEST, le=LONGEST, description="Seconds after which it goes unless it is renewed."
