@@ -42,7 +42,7 @@ class Doorman:
         host, port = request.scope["client"]
         host = unmapped(host)
         client = Client(tls_subject=subject, host=host, token_name=token_name)
-        return self.daemon.guard_for(client, Peer(0, None, (host, port)))
+        return self.daemon.guard_for(client, Peer(0, (here(request), request.scope["server"][1]), (host, port)))
 
     def _token_name(self, request: Request) -> str | None:
         """The name of the token that a client shows; None: it shows none, or none is wanted."""
