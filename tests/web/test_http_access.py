@@ -193,6 +193,7 @@ def test_with_required_certificates_nobody_else_comes_in(serve: NameServers, cer
     [
         (["--http", "0.0.0.0:0"], 2, "would let everyone who can reach it change names: give clients tokens"),
         (["--http", ":0", "-k", "key"], 2, "without the HMAC keys that all others need: give them tokens"),
+        (["--http", ":0", "-u", "/tmp/{pid}.sock"], 2, "whom the Unix socket may keep out: give clients tokens"),
         (["--http", "8080"], 2, "invalid --http: '8080' (expected HOST:PORT, [IPV6]:PORT, or :PORT for 127.0.0.1)"),
         (["--http", ":99999"], 2, "invalid --http: ':99999'"),
         (["--http-tokens", "x"], 2, "--http-tokens and --http-name are of no use without --http"),
@@ -201,6 +202,7 @@ def test_with_required_certificates_nobody_else_comes_in(serve: NameServers, cer
     ],
 )
 def test_wrong_options_are_one_line(options, status, words):
+    options = [option.format(pid=os.getpid()) for option in options]
     done = run([PYRONYM, "serve", "-n", "127.0.0.1", "-p", "0", *options])
     errors = [line for line in done.stderr.splitlines() if ": error: " in line]
     assert (done.status, len(errors), words in done.stderr) == (status, 1, True), done.stderr

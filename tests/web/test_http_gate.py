@@ -1,7 +1,7 @@
 """What pages of strangers, and clients that are too large or too slow, cannot do."""
 
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -113,21 +113,40 @@ def test_headers_that_are_too_large_are_refused(http, raw):
     assert everything(raw).startswith(b"HTTP/1.1 400 ")
 
 
-@pytest.fixture
-def hasty(monkeypatch):
-    """Connections to a server that waits for nobody."""
-    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.2)
-    monkeypatch.setattr(gate, "BODY_SECONDS", 0.2)
-    monkeypatch.setattr(serving, "UNREAD_SECONDS", 0.2)
+@contextmanager
+def http_server():
+    """A daemon with an HTTP side in this process, and where that is."""
     daemon = NameServerDaemon("127.0.0.1", 0)
     sock = socket.create_server(("127.0.0.1", 0))
     place = sock.getsockname()
     server = HttpServer(Web(daemon, None, []), sock, None)
     with server_of(daemon):
         server.start()
-        with socket.create_connection(place, 30) as client:
-            yield daemon, client
+        yield daemon, place
         server.close()
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """A connection to a server that waits for nobody."""
+    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(gate, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(serving, "UNREAD_SECONDS", 0.2)
+    with http_server() as (daemon, place), socket.create_connection(place, 30) as client:
+        yield daemon, client
+
+
+def test_there_are_only_so_many_connections(monkeypatch):
+    monkeypatch.setattr(serving, "MOST_CONNECTIONS", 5)
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with http_server() as (_, place), ExitStack() as stack:
+        for _ in range(4):
+            client = stack.enter_context(socket.create_connection(place, 30))
+            client.sendall(request)
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        with socket.create_connection(place, 30) as late:
+            late.sendall(request)
+            assert late.recv(65536).startswith(b"HTTP/1.1 503 ")
 
 
 @pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"])

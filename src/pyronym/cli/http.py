@@ -113,6 +113,11 @@ class HttpSide:
                 "--http would let clients in without the HMAC keys that all others need: give them tokens "
                 "(--http-tokens FILE)"
             )
+        if not daemon.places:
+            raise click.UsageError(
+                "--http would let in all users of this machine, whom the Unix socket may keep out: give clients tokens "
+                "(--http-tokens FILE)"
+            )
         read_only = daemon.permissions is not None and daemon.permissions.read_only
         if not place.is_loopback and not read_only:
             raise click.UsageError(
