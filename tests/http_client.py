@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,10 @@ from urllib.parse import quote, urlencode
 import urllib3
 
 from processes import NameServer
+from pyronym.server.nameserver import NameServerDaemon
+from pyronym.web.app import Web
+from pyronym.web.serving import HttpServer
+from server.serving import serving
 
 TIMEOUT = 20.0
 
@@ -105,3 +110,16 @@ def _blocks(response: urllib3.BaseHTTPResponse) -> Iterator[dict[str, Any]]:
                 if "event" in block:
                     yield block
                 block = {}
+
+
+@contextmanager
+def http_server() -> Iterator[tuple[NameServerDaemon, tuple[str, int]]]:
+    """A daemon with an HTTP side in this process, and where that is."""
+    daemon = NameServerDaemon("127.0.0.1", 0)
+    sock = socket.create_server(("127.0.0.1", 0))
+    place = sock.getsockname()
+    server = HttpServer(Web(daemon, None, []), sock, None)
+    with serving(daemon):
+        server.start()
+        yield daemon, place
+        server.close()

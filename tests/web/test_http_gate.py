@@ -1,18 +1,14 @@
 """What pages of strangers, and clients that are too large or too slow, cannot do."""
 
 import socket
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
 import pytest
 
-from http_client import Http
+from http_client import Http, http_server
 from processes import PYRONYM, NameServers, stopping
-from pyronym.server.nameserver import NameServerDaemon
 from pyronym.web import gate, serving
-from pyronym.web.app import Web
-from pyronym.web.serving import HttpServer
-from server.serving import serving as server_of
 
 RECORD = {"uri": "PYRO:o@h:1"}
 
@@ -111,19 +107,6 @@ def test_a_body_in_chunks_is_refused_when_it_gets_too_large(http, raw):
 def test_headers_that_are_too_large_are_refused(http, raw):
     raw.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * (serving.MAX_HEAD + 1))
     assert everything(raw).startswith(b"HTTP/1.1 400 ")
-
-
-@contextmanager
-def http_server():
-    """A daemon with an HTTP side in this process, and where that is."""
-    daemon = NameServerDaemon("127.0.0.1", 0)
-    sock = socket.create_server(("127.0.0.1", 0))
-    place = sock.getsockname()
-    server = HttpServer(Web(daemon, None, []), sock, None)
-    with server_of(daemon):
-        server.start()
-        yield daemon, place
-        server.close()
 
 
 @pytest.fixture

@@ -6,21 +6,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from http_client import Http
-from processes import PYRONYM, NameServers, stopping
 from pyronym.client.locate import locateNS
 
 NAMES = [
     *("lab.camera", "a b", "a/b", "/", "//", "a/../b", "../..", ".", "..", "...", "", "=", "==", "=x", "a=b", "?x#y&z"),
     *("%", "%2F", "100%25", "größe", "\U0001f600", "a+b", "\n", "a\nb", "a\n", "\x00", "x" * 4096, "\U0001f600" * 4096),
 ]
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory):
-    servers = NameServers([PYRONYM, "serve"])
-    with stopping(servers.processes):
-        server = servers("--http", ":0", storage=f"sql:{tmp_path_factory.mktemp('names') / 'names.sqlite'}")
-        yield server, Http(server)
 
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name[:20]))
@@ -103,7 +94,8 @@ def test_what_cannot_be_registered_is_told_and_changes_nothing(shared, body, wor
     assert http.name("GET", "bad").status == 404
 
 
-def test_a_name_that_is_too_long_is_refused(http: Http):
+def test_a_name_that_is_too_long_is_refused(shared):
+    _, http = shared
     assert http.put("x" * 4097).problem[0] == 422
 
 
@@ -170,8 +162,8 @@ def test_wrong_queries_are_told(shared, query, status, words):
 @pytest.mark.parametrize(
     "path", ["/api/v1/names/%ff", "/api/v1/names/%", "/api/v1/names?prefix=%c3", "/api/v1/names/%zz"]
 )
-def test_what_is_no_percent_encoded_utf_8_is_told(http: Http, path):
-    place = urlsplit(http.url)
+def test_what_is_no_percent_encoded_utf_8_is_told(shared, path):
+    place = urlsplit(shared[1].url)
     with socket.create_connection((place.hostname, place.port), 20) as sock:  # clients would correct it
         sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: sock.recv(65536), b""))
@@ -179,7 +171,8 @@ def test_what_is_no_percent_encoded_utf_8_is_told(http: Http, path):
     assert b"not percent-encoded UTF-8" in answer
 
 
-def test_unknown_paths_and_methods_are_told_with_where_to_look(http: Http):
+def test_unknown_paths_and_methods_are_told_with_where_to_look(shared):
+    _, http = shared
     assert http.get("/nowhere").problem == (404, "GET '/nowhere': Not Found (see /api/v1/docs)")
     answer = http("POST", "/api/v1/names", {})
     assert answer.problem[0] == 405

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from itertools import zip_longest
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query
@@ -137,7 +138,7 @@ def _told(news: News, address: str) -> list[str]:
     if news.reset:
         return [_message("reset", news.revision, {"revision": news.revision})]
     texts = []
-    for event, following in zip(news.events, [*news.events[1:], None], strict=True):
+    for event, following in zip_longest(news.events, news.events[1:]):
         # Several may share a revision, on etcd: a client that is cut off between them has to hear all of them again.
         is_last = following is None or following.revision != event.revision
         view = shown_event(event, address).model_dump()
