@@ -2,14 +2,17 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
 from etcd_cluster import wait_until
+from pyronym.directory.record import Record
 from pyronym.errors import RecordChangedError
 from pyronym.service.pipeline import waited_for
 
 NO_TAGS = frozenset()
+OLD = Record("a", "PYRO:old@h:1")
 CHANGES = {
     "register": lambda service, expected: service.register("a", "PYRO:new@h:1", NO_TAGS, expected=expected),
     "set_metadata": lambda service, expected: service.set_metadata("a", frozenset("x"), expected=expected),
@@ -61,3 +64,15 @@ def test_of_many_on_both_nodes_one_wins(two, _):
         (winner,) = [number for number in pool.map(attempt, range(8)) if number is not None]
     for service in two:
         wait_until(lambda service=service: service.get("a").uri == f"PYRO:o{winner}@h:1", "both know the winner")
+
+
+@pytest.mark.parametrize("_", range(10))
+def test_a_removal_does_not_take_what_another_node_registers_at_the_same_time(two, _):
+    a, b = two
+    registered = b.register("a", "PYRO:new@h:1", NO_TAGS)
+    removed = a.remove(["a"], expected=a.get("a"))
+    with suppress(RecordChangedError):  # or it came first
+        waited_for(removed)
+    waited_for(registered)
+    for service in two:
+        wait_until(lambda service=service: (service.get("a") or OLD).uri == "PYRO:new@h:1", "the new one is there")

@@ -116,6 +116,8 @@ def test_without_tokens_a_client_is_what_an_anonymous_one_is_on_the_wire(serve: 
     assert http.put("lab.a").status == 201
     assert http.put("lab.a").problem[0] == 403
     assert http.put("other").problem[0] == 403
+    elsewhere = http.name("PUT", "lab.b", RECORD, x_forwarded_for="192.0.2.1")
+    assert elsewhere.json["owner"] == "net:127.0.0.1", "whatever a client says of itself"
     assert http.get("/metrics").status == 200
 
 
