@@ -16,6 +16,7 @@ MARK = "<!-- the table is written by docs/write_configuration.py -->\n"
 INSTEAD = {"key": "the key", "keys": "keys.toml", "permissions": "permissions.toml", "audit_log": "/var/log/audit.json"}
 INSTEAD |= {"unixsocket": "/run/pyronym/socket", "nathost": "ns.example", "user": "pyronym", "bchost": "192.0.2.7"}
 INSTEAD |= {"pid_file": "/run/pyronym/pid", "tls_port": 9443, "audit_log_size": 10_000_000}
+INSTEAD |= {"http": ":8080", "http_tokens": "tokens.toml", "http_name": "ns.example"}
 """What the example says of items that are not set by default."""
 
 

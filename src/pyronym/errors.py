@@ -12,6 +12,7 @@
     ├── NamingError
     │   ├── UnknownNameError
     │   ├── NameTakenError
+    │   ├── RecordChangedError
     │   ├── BadPatternError
     │   ├── SlowPatternError
     │   ├── LimitError
@@ -143,6 +144,19 @@ class NameTakenError(NamingError):
         self.name = name
 
     def __reduce__(self) -> tuple[type[NameTakenError], tuple[str], dict[str, object]]:
+        return type(self), (self.name,), self.__dict__
+
+
+class RecordChangedError(NamingError):
+    """A change was to be made only to a certain record, and the name stands for another one now, or for none. `name`:
+    that name. Nothing was changed.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the record of {name!r} has changed meanwhile: look at it again, and decide anew")
+        self.name = name
+
+    def __reduce__(self) -> tuple[type[RecordChangedError], tuple[str], dict[str, object]]:
         return type(self), (self.name,), self.__dict__
 
 

@@ -129,6 +129,8 @@ class Settings:
     general codec (new in pyronym). Off: to compare."""
     access_log: bool = False
     """Daemons log each call, by the logger ``pyronym.access`` at level INFO (new in pyronym)."""
+    metrics: bool = True
+    """Daemons count what they are asked, by method, protocol and result, for `status` and metrics (new in pyronym)."""
     unsigned_pyro5: bool = False
     """Daemons with HMAC keys answer Pyro5 clients too, whose messages cannot be signed (new in pyronym)."""
     detailed_traceback: bool = False
@@ -260,6 +262,7 @@ _CHECKS: dict[str, _Check] = {
     "etcd_key": _PATH,
     "straight_road": _FLAG,
     "access_log": _FLAG,
+    "metrics": _FLAG,
     "unsigned_pyro5": _FLAG,
     "detailed_traceback": _FLAG,
     "sock_reuse": _FLAG,

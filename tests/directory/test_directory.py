@@ -37,6 +37,15 @@ def by_name(records):
     return sorted(records, key=lambda record: record.name)
 
 
+def assert_pages_are_right(directory, records, prefix, beyonds):
+    for beyond in (None, *beyonds):
+        after = [record for record in records if beyond is None or record.name > beyond]
+        before = [record for record in reversed(records) if beyond is None or record.name < beyond]
+        for limit in (1, 2, 100):
+            assert directory.page(prefix, beyond, limit) == after[:limit]
+            assert directory.page(prefix, beyond, limit, backwards=True) == before[:limit]
+
+
 def assert_equal_to_model(directory, model, asked_names, asked_tags):
     assert list(directory) == list(model)
     assert directory.everything() == list(model.values())
@@ -46,6 +55,8 @@ def assert_equal_to_model(directory, model, asked_names, asked_tags):
         assert (name in directory) == (name in model)
         with_prefix = [record for record in model.values() if record.name.startswith(name)]
         assert directory.with_prefix(name) == by_name(with_prefix)
+        assert directory.count_with_prefix(name) == len(with_prefix)
+        assert_pages_are_right(directory, by_name(with_prefix), name, asked_names)
     with_all = [record for record in model.values() if asked_tags <= record.metadata]
     assert by_name(directory.with_all(asked_tags)) == by_name(with_all)
     with_any = [record for record in model.values() if asked_tags & record.metadata]

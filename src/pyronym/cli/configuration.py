@@ -171,6 +171,8 @@ def _check(told: Configuration) -> None:
         raise ValueError("don't use --keys together with -k or PYRO_HMAC_KEY (put that key into the file)")
     if told["audit_log_size"] and not told["audit_log"]:
         raise ValueError("--audit-log-size is of no use without --audit-log")
+    if (told["http_tokens"] or told["http_name"]) and not told["http"]:
+        raise ValueError("--http-tokens and --http-name are of no use without --http")
     if told.values["natport"].origin is Origin.OPTION and not told["nathost"]:
         raise ValueError("--natport is of no use without --nathost")
     if told.values["probe_grace"].origin is Origin.OPTION and not told["probe"]:

@@ -283,6 +283,25 @@ ANSWERS: Final = (
     Item("straight_road", "The quick way for common requests.", setting="straight_road"),
 )
 
+HTTP: Final = (
+    Item(
+        "http",
+        "Serve health, metrics and a REST API by HTTP; without a host at 127.0.0.1.",
+        ("--http",), metavar="[HOST]:PORT",
+    ),
+    Item(
+        "http_tokens",
+        'File with tokens of HTTP clients: lines such as ops = "token".',
+        ("--http-tokens",), metavar="FILE", reloads=True,
+    ),
+    Item(
+        "http_name",
+        "A further name by which HTTP clients call it; there may be several.",
+        ("--http-name",), metavar="NAME", several=True,
+    ),
+    Item("metrics", "Count what is asked, for status and metrics.", setting="metrics"),
+)  # fmt: skip
+
 LOGS: Final = (
     Item(
         "log_level",
@@ -316,6 +335,7 @@ GROUPS: Final = {
     "Access": ACCESS,
     "Limits": LIMITS,
     "Answers": ANSWERS,
+    "HTTP": HTTP,
     "Logs": LOGS,
 }
 ITEMS: Final = {item.key: item for items in GROUPS.values() for item in items}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from pyronym.cli.access import Access
 from pyronym.cli.configuration import Configuration
+from pyronym.cli.http import HttpSide
 from pyronym.cli.items import ITEMS, STDERR
 from pyronym.cli.logs import Log
 from pyronym.server.daemon import CHANGEABLE
@@ -22,13 +23,19 @@ class Reloader:
     """Makes what has changed count. `configured` gives the configuration as it is now; `told` is the one in force."""
 
     def __init__(
-        self, configured: Callable[[], Configuration], told: Configuration, daemon: NameServerDaemon, logs: Log
+        self,
+        configured: Callable[[], Configuration],
+        told: Configuration,
+        daemon: NameServerDaemon,
+        logs: Log,
+        http_side: HttpSide,
     ) -> None:
         self._configured = configured
         self._told = told
         self._started_with = told
         self._daemon = daemon
         self._logs = logs
+        self._http_side = http_side
 
     @property
     def is_needed(self) -> bool:
@@ -65,6 +72,8 @@ class Reloader:
         access = Access.of(self._told)
         if access != Access() or self._started_with is not self._told:
             yield "keys and permissions", lambda: access.load().give_to(self._daemon)
+        if self._started_with["http_tokens"]:
+            yield "HTTP tokens", lambda: self._http_side.reload(self._told)
 
     def _read_configuration(self) -> None:
         told = self._configured()

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 
 from pyronym.cli.access import Access
 from pyronym.cli.configuration import Configuration
+from pyronym.cli.http import HttpSide
 from pyronym.cli.logs import Log
 from pyronym.cli.pid_file import pid_file, refuse_living
 from pyronym.cli.privileges import User
@@ -47,6 +48,7 @@ def start(configured: Callable[[], Configuration]) -> None:
             if told["pid_file"]:
                 refuse_living(told["pid_file"])
             access = Access.of(told).load()
+            http_side = HttpSide(told)
             audit = AuditLog(told["audit_log"], told["audit_log_size"] or 0) if told["audit_log"] else None
             if audit is not None:
                 at_the_end.enter_context(closing(audit))
@@ -59,10 +61,13 @@ def start(configured: Callable[[], Configuration]) -> None:
         access.give_to(daemon)
         announces = not told["nobc"]
         uri, daemon, responder = with_responder(daemon, announces, None, None, told["key"])
+        at_the_end.callback(daemon.close)
+        at_the_end.callback(http_side.close)
+        http_side.open(daemon, settings)
         _give_up_rights(path, account)
         if told["pid_file"]:
             at_the_end.enter_context(pid_file(told["pid_file"]))
-        _obey(daemon, Reloader(configured, told, daemon, logs), Supervisor(os.environ), loop)
+        _obey(daemon, Reloader(configured, told, daemon, logs, http_side), Supervisor(os.environ), loop)
         has_key = told["key"] is not None or access.keys is not None
         serve_until_stopped(uri, daemon, responder, enable_broadcast=announces, has_key=has_key)
 

@@ -7,9 +7,10 @@ and the sets of tags.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from sortedcontainers import SortedList
 
@@ -84,6 +85,25 @@ class Directory:
     def with_prefix(self, prefix: str) -> list[Record]:
         """The records whose name starts with exactly this text, sorted by name."""
         return [self._records[name] for name in self._names_with_prefix(prefix)]
+
+    def page(self, prefix: str, beyond: str | None, limit: int, *, backwards: bool = False) -> list[Record]:
+        """The first `limit` records, sorted by name, whose names start with exactly this text and come after `beyond`;
+        with `backwards` sorted the other way, and before it.
+        """
+        low, high = prefix, _end_of(prefix)
+        exclude_low = False
+        if beyond is not None and backwards:
+            high = beyond if high is None else min(high, beyond)
+        elif beyond is not None and beyond >= low:
+            low, exclude_low = beyond, True
+        names = self._names.irange(low, high, inclusive=(not exclude_low, False), reverse=backwards)
+        return [self._records[name] for name in islice(names, limit)]
+
+    def count_with_prefix(self, prefix: str) -> int:
+        """How many names start with exactly this text."""
+        end = _end_of(prefix)
+        before_end = len(self._names) if end is None else self._names.bisect_left(end)
+        return before_end - self._names.bisect_left(prefix)
 
     def with_all(self, tags: Collection[str]) -> list[Record]:
         """The records that have all these tags; all records when no tags are given."""
@@ -184,8 +204,7 @@ class Directory:
     def _names_with_prefix(self, prefix: str) -> Iterator[str]:
         """The names that start with exactly this text, sorted."""
         # Names that share a prefix are neighbours in the sorted list, from where the prefix itself would be.
-        # Their end is where the prefix ends: a text just above all of them cannot be computed for every prefix.
-        return takewhile(lambda name: name.startswith(prefix), self._names.irange(prefix))
+        return iter(self._names.irange(prefix, _end_of(prefix), inclusive=(True, False)))
 
     def _put(self, record: Record) -> Record:
         """Into everything but the sorted names, which `load` fills at once. The record as it is kept."""
@@ -222,3 +241,9 @@ class Directory:
             if not tagged:
                 del self._by_tag[tag]
         self._tag_sets.drop(record.metadata)
+
+
+def _end_of(prefix: str) -> str | None:
+    """The first text beyond all that start with `prefix`; None if these are the last of all texts."""
+    rest = prefix.rstrip(chr(sys.maxunicode))
+    return rest[:-1] + chr(ord(rest[-1]) + 1) if rest else None

@@ -16,6 +16,7 @@ from pyronym.rpc.offences import Complaint, complaint_about
 from pyronym.rpc.references import replace_values
 from pyronym.rpc.remote_traceback import traceback_lines
 from pyronym.rpc.replies import NO_FLAGS, Replies
+from pyronym.rpc.tally import BATCH, DONE, FAILED, OTHER, REGISTER
 from pyronym.serializers.classes import BatchFailure, RemoteReference
 from pyronym.serializers.registry import Serializer
 from pyronym.settings import Settings
@@ -71,7 +72,8 @@ class Call(ABC):
     `complaints`: what the client did wrong.
     `fatal`: the connection must close after the reply.
     `steps`: what is called, as (method, arguments, keywords), when that is known; several in a batch.
-    `result`: ``ok``, or the class of the error.
+    `method`, `result`: how it is counted, see `rpc.tally`.
+    `began`: when it was taken from its session, if anybody measures that.
     """
 
     inline = True
@@ -82,7 +84,9 @@ class Call(ABC):
     reply = b""
     complaints: tuple[Complaint, ...] = ()
     steps: Sequence[tuple[str, Any, Any]] = ()
-    result = "ok"
+    method = OTHER
+    result = DONE
+    began: float | None = None
 
     def __init__(self, request: Message, binder: Binder, settings: Settings, replies: Replies) -> None:
         self._request = request
@@ -110,10 +114,13 @@ class Call(ABC):
 
     def _fail(self, problem: Exception) -> None:
         log.debug("call from %s failed: %r", self._binder.peer.remote, problem)
-        self.result = type(problem).__name__
+        self.result = self._counted_as(problem)
         if not self._oneway:
             self._attach_traceback(problem)
             self.reply = self._replies.error(self._request, problem)
+
+    def _counted_as(self, problem: Exception) -> str:
+        return type(problem).__name__
 
     def _attach_traceback(self, problem: Exception) -> None:
         lines = traceback_lines(problem, detailed=self._settings.detailed_traceback)
@@ -122,6 +129,8 @@ class Call(ABC):
 
 class BegunCall(Call):
     """A call that the straight road has begun: what is left is to wait, and to say how it ended."""
+
+    method = REGISTER  # no other has to be waited for
 
     def __init__(self, begun: Begun, binder: Binder, settings: Settings, replies: Replies) -> None:
         super().__init__(begun.request, binder, settings, replies)
@@ -174,6 +183,14 @@ class Invocation(Call):
         if hosted is None:
             raise DaemonError("unknown object")
         self._hosted: Hosted = hosted
+        if hosted.inline:
+            known = self._batch or method in hosted.members(request.protocol).methods
+            self.method = BATCH if self._batch else method if known else OTHER
+
+    def _counted_as(self, problem: Exception) -> str:
+        # What methods of users raise may be of any class.
+        is_ours = self._failure is not None or self._hosted.inline
+        return super()._counted_as(problem) if is_ours else FAILED
 
     def _complain(self, problem: Exception) -> None:
         # What methods of users raise is their own affair.
@@ -211,7 +228,7 @@ class Invocation(Call):
                         raise
                     self._attach_traceback(problem)
                     self._complain(problem)
-                    self.result = type(problem).__name__
+                    self.result = self._counted_as(problem)
                     results.append(BatchFailure(problem))
                     break
                 results.append(result)

@@ -20,6 +20,7 @@ from pyronym.rpc.call import LARGE_PAYLOAD, BegunCall, Binder, Call, Invocation
 from pyronym.rpc.hosting import Address, Host, Peer, StraightRoad
 from pyronym.rpc.offences import Complaint, Offence, complaint_about
 from pyronym.rpc.replies import NO_FLAGS, Replies
+from pyronym.rpc.tally import Lane, Tally
 from pyronym.settings import Settings
 from pyronym.wire.codec import Decoder
 from pyronym.wire.keys import KeyRing
@@ -41,7 +42,7 @@ class ServerSession:
 
     `local` and `remote` are the addresses of its socket. Not thread-safe: one thread feeds and drains it; only a
     `Call` that it gave out may be run elsewhere meanwhile. With a KeyRing as `hmac_key` the key that the client's first
-    message is signed with is that of the connection; before that is known, nothing is signed.
+    message is signed with is that of the connection; before that is known, nothing is signed. `tally` counts the calls.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class ServerSession:
         hmac_key: bytes | KeyRing | None = None,
         local: Address,
         remote: Address,
+        tally: Tally | None = None,
     ) -> None:
         self._host = host
         self._settings = settings
@@ -67,6 +69,9 @@ class ServerSession:
         self._state = State.CONNECTING
         self._current: Call | None = None
         self._straight: StraightRoad | None = None
+        self._tally = tally
+        self.lane: Lane | None = None
+        """Where the calls are counted that the straight road answers; None before there is one."""
         self._begun: BegunCall | None = None
         self._refusal: str | None = None
         self.complaints: list[Complaint] = []
@@ -99,14 +104,17 @@ class ServerSession:
         """Take bytes from the connection. What is returned, if anything, is the answer to all of them, to be sent.
         Otherwise ask for `next_call` next.
         """
-        straight = self._straight
-        if straight is not None and self._current is None and not self._decoder.buffered and not self._out:
-            data = straight.advance(data, self._out)
+        straight, out = self._straight, self._out
+        if straight is not None and self._current is None and not self._decoder.buffered and not out:
+            data = straight.advance(data, out)
+            lane = self.lane
+            if lane is not None:
+                lane.answered += len(out)
             if straight.begun is not None:
                 self._begun = BegunCall(straight.begun, self._binder, self._settings, self._replies)
                 straight.begun = None
             elif not data:
-                return self.data_to_send()
+                return out.pop() if len(out) == 1 else self.data_to_send()
         self._decoder.feed(data)
         return b""
 
@@ -154,6 +162,8 @@ class ServerSession:
         if call.reply:
             self._out.append(call.reply)
         self.complaints += call.complaints
+        if self._tally is not None:
+            self._tally.note(self.peer.protocol, call.method, call.result)
         if call.fatal:
             self.close()
 
@@ -224,6 +234,8 @@ class ServerSession:
             raise DaemonError("unknown object")
         if not self.notes_calls:
             self._straight = hosted.straight_road(self.peer, self._replies.hmac_key)
+        if self._tally is not None and self._straight is not None:
+            self.lane = self._tally.lanes[message.protocol]
         collect: Callable[[frozenset[str]], object] = sorted if message.protocol == PYRO4 else set
         methods, oneway, attributes = hosted.members(message.protocol)
         meta = {"methods": collect(methods), "oneway": collect(oneway), "attrs": collect(attributes)}

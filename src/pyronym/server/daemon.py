@@ -24,6 +24,7 @@ from pyronym.errors import DaemonError, PyroError
 from pyronym.rpc.hosting import Address, Hosted, Peer
 from pyronym.rpc.offences import Offence
 from pyronym.rpc.session import ServerSession
+from pyronym.rpc.tally import Tally
 from pyronym.server.accepting import Acceptor
 from pyronym.server.addresses import Place, family_name, location, unmapped
 from pyronym.server.announced import Announced
@@ -130,6 +131,7 @@ class Daemon:
         self._objects = Objects(self, settings)
         self._objects.add(DAEMON_NAME, DaemonObject(self, Peer(0, None, None)), HostedDaemon(self))
         self._offences = Offences()
+        self._tally = Tally() if settings.metrics else None
         self._workers = Workers(settings.threadpool_size)
         self._readers = Workers(READERS)
         self._searchers = Workers(SEARCHERS)
@@ -244,7 +246,7 @@ class Daemon:
 
     def _new_session(self, local: Address, remote: Address) -> ServerSession:
         key = self._hmac_key if self.keys is None else self.keys
-        return ServerSession(self._objects, self._settings, hmac_key=key, local=local, remote=remote)
+        return ServerSession(self._objects, self._settings, hmac_key=key, local=local, remote=remote, tally=self._tally)
 
     @property
     def _pyroHmacKey(self) -> bytes | None:
@@ -259,6 +261,11 @@ class Daemon:
     def offences(self) -> dict[Offence, int]:
         """How often clients were stopped from doing something, of each kind, since the daemon was made."""
         return self._offences.counts
+
+    @property
+    def settings(self) -> Settings:
+        """What it was made with."""
+        return self._settings
 
     # Objects
 

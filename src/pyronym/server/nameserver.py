@@ -8,22 +8,25 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final, TextIO
+from typing import Final, NamedTuple, TextIO
 
 from pyronym.directory.record import Change
 from pyronym.errors import PyroError, StorageError
-from pyronym.rpc.hosting import Address
+from pyronym.rpc.hosting import Address, Peer
+from pyronym.rpc.offences import Offence
+from pyronym.rpc.tally import Asked
 from pyronym.server.addresses import Place, hosts_and_ports, location
 from pyronym.server.broadcast import BroadcastServer
 from pyronym.server.daemon import Daemon
 from pyronym.server.loop import LoopBase
 from pyronym.server.probing import Probing
-from pyronym.service.guard import Audit, told
+from pyronym.server.pulse import Pulse
+from pyronym.service.guard import Audit, Guard, told
 from pyronym.service.hosted import HostedNameServer
 from pyronym.service.liveness import Suspect
 from pyronym.service.local import NameServer
 from pyronym.service.own_record import OWN_TAGS
-from pyronym.service.permissions import Permissions
+from pyronym.service.permissions import Client, Permissions
 from pyronym.settings import Settings, config
 from pyronym.storage.base import Storage
 from pyronym.storage.choose import storage_by_name
@@ -38,6 +41,16 @@ EXPOSED: Final = (
     "permissions allow to anyone; switch TLS on (--tls-cert FILE) or set keys (--keys FILE, without --unsigned-pyro5), "
     "see docs/security.md, or listen on localhost or a Unix socket"
 )
+
+
+class Measures(NamedTuple):
+    """What a daemon has counted so far."""
+
+    connections: int
+    """That are open."""
+    requests: Mapping[Asked, int]
+    offences: Mapping[Offence, int]
+    pulse: Pulse
 
 
 class NameServerDaemon(Daemon):
@@ -121,7 +134,8 @@ class NameServerDaemon(Daemon):
 
     def _host_name_server(self, own_uris: Mapping[Address, URI]) -> None:
         existing = self.nameserver.count()
-        self._hosted = HostedNameServer(self.nameserver.service, self._settings, own_uris)
+        self._hosted = HostedNameServer(self.nameserver.service, self._settings, own_uris, self._tally)
+        self.nameserver.service.traffic = self._traffic
         self._host_object(NAMESERVER_NAME, self.nameserver, self._hosted)
         self.nameserver.adopt(self.uriFor(NAMESERVER_NAME), OWN_TAGS)
         if self._settings.ns_autoclean:
@@ -197,13 +211,36 @@ class NameServerDaemon(Daemon):
     def audit(self, audit: Audit | None) -> None:
         self._hosted.audit = audit
 
+    def guard_for(self, client: Client, peer: Peer) -> Guard:
+        """The name service as a client may use it that does not speak a protocol of ours."""
+        return self._hosted.guard_for(client, peer)
+
+    @property
+    def wants_keys(self) -> bool:
+        """Whether all clients need an HMAC key."""
+        return bool(self._pyroHmacKey or self.keys) and not self._settings.unsigned_pyro5
+
     @property
     def is_protected(self) -> bool:
         """Whether TLS, or HMAC keys for all, stand before the server, or only this machine can reach it."""
         if all(place.is_loopback for place in self.places):
             return True
-        has_keys = (self._pyroHmacKey or self.keys) and not self._settings.unsigned_pyro5
-        return bool(self._settings.ssl or has_keys)
+        return self._settings.ssl or self.wants_keys
+
+    @property
+    def measures(self) -> Measures:
+        """What has been counted, for those who watch over the server. From any thread."""
+        counts = {} if self._tally is None else self._tally.counts()
+        return Measures(len(self._clients), counts, self.offences, self._clients.pulse)
+
+    def _traffic(self) -> dict[str, object]:
+        connections, requests, offences, pulse = self.measures
+        return {
+            "connections": connections,
+            "requests": [{**asked._asdict(), "count": count} for asked, count in requests.items()],
+            "offences": {str(what): count for what, count in offences.items()},
+            "loop_lag": pulse.lag,
+        }
 
     def _leave(self) -> None:
         self.nameserver.service.end_watches()

@@ -27,6 +27,7 @@ from pyronym.server.access_log import noted
 from pyronym.server.addresses import plain_address, unix_user
 from pyronym.server.limits import Admission, Offences, Patience, Phase
 from pyronym.server.loop import LoopBase
+from pyronym.server.pulse import Pulse
 from pyronym.server.workers import Workers
 from pyronym.settings import Settings
 from pyronym.tls import subject_of
@@ -108,6 +109,8 @@ class Clients:
         self._line: deque[Connection] = deque()
         self._line_moves = False
         self._open: set[Connection] = set()
+        self.pulse = Pulse(loop)
+        """Takes the time of calls, once it beats."""
         self._emptied = asyncio.Event()
 
     def limit(self, settings: Settings) -> None:
@@ -121,6 +124,9 @@ class Clients:
         )
         self._idle_timeout = settings.idle_timeout
         self._max_held = settings.max_held
+
+    def __len__(self) -> int:
+        return len(self._open)
 
     def add(self, connection: Connection) -> str | None:
         """Hold a connection while it is open. Why it may not stay; None if it may."""
@@ -252,6 +258,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
+        self._pulse = clients.pulse
         self._accepted = False
         self._writable = True
         self._paused = False
@@ -292,7 +299,7 @@ class Connection(asyncio.Protocol):
         if self._lingering is not None:
             return
         self._heard = True
-        answer = self._session.receive_data(data)
+        answer = self._timed(data) if self._pulse.samples else self._session.receive_data(data)
         if answer:
             self._transport.write(answer)
             if self._writable:
@@ -304,6 +311,16 @@ class Connection(asyncio.Protocol):
             self._advance()
         if self._session.held:
             self._clients.took(len(data))
+
+    def _timed(self, data: bytes) -> bytes:
+        """What the session answers to `data` at once. How long that took is told."""
+        lane = self._session.lane
+        registered = 0 if lane is None else lane.registered
+        began = time.perf_counter()
+        answer = self._session.receive_data(data)
+        if answer and lane is not None:
+            self._pulse.sampled(lane, registered, time.perf_counter() - began)
+        return answer
 
     def eof_received(self) -> bool:
         """The client sends no more. It may still wait for the answers to what it has sent."""
@@ -420,6 +437,8 @@ class Connection(asyncio.Protocol):
             if call is None:
                 break
             performed = True
+            if self._pulse.beats:
+                call.began = time.perf_counter()
             steps = noted(call, session.peer) if session.notes_calls else call.run()
             if not call.inline:
                 self._detached += call.detached
@@ -429,11 +448,16 @@ class Connection(asyncio.Protocol):
             if waited is not None:
                 self._wait(call, steps, waited)
                 break
-            session.finish(call)
+            self._finish(call)
             self._unsent += len(call.reply)
             if self._unsent > WRITE_SIZE:
                 self._send()
         return performed
+
+    def _finish(self, call: Call) -> None:
+        if call.began is not None:
+            self._pulse.latencies[call.method].add(time.perf_counter() - call.began)
+        self._session.finish(call)
 
     def _linger(self) -> None:
         """Say that this was all, and drop what still comes until the client closes, or takes too long for it."""
@@ -514,7 +538,7 @@ class Connection(asyncio.Protocol):
         if self._lost:
             self._close_session()  # drops the stream that this call may have opened
             return
-        self._session.finish(call)
+        self._finish(call)
         self._advance()
 
     def _break(self, problem: BaseException) -> None:

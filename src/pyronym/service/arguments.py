@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from reprlib import repr as shortened
 
 from pyronym.directory.leases import LONGEST, SHORTEST
-from pyronym.errors import LimitError
+from pyronym.directory.record import Record
+from pyronym.errors import LimitError, RecordChangedError
 from pyronym.settings import Settings
 from pyronym.uri import URI
 
@@ -83,6 +84,12 @@ def checked_regex(regex: object) -> str:
     if not isinstance(regex, str):
         raise TypeError(f"regex must be a str, not {type(regex).__name__}")
     return regex
+
+
+def check_unchanged(name: str, record: Record | None, expected: Record | None) -> None:
+    """RecordChangedError if a name stands for `record`, and a certain other one is `expected`."""
+    if expected is not None and record is not expected:
+        raise RecordChangedError(name)
 
 
 def checked_prefix(prefix: object) -> str:

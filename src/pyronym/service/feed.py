@@ -100,6 +100,11 @@ class Feed:
             deliver(partial(_tell, subscriber, events))
         return self._watches.concerned(events)
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._watches)
+
     def due(self, now: float, limit: int) -> list[Watch[Any]]:
         """Those who have waited for long enough, no more than `limit`. Their results are there now."""
         found = self._watches.due(now, limit)

@@ -46,6 +46,10 @@ class Guard:
         self.remaining = service.remaining
         self.nodes = service.nodes
         self.missed_since = service.missed_since
+        self.page = service.page
+        self.count_with_prefix = service.count_with_prefix
+        self.reads_everything = grant.reads_everything
+        """Whether the client may see all names. `page` and `count_with_prefix` are for such clients only."""
 
     # Reading
 
@@ -59,6 +63,16 @@ class Guard:
             with self._denials("lookup", name=name):
                 self._grant.check_read(name)
         return self._service.get(name)
+
+    def report(self) -> dict[str, object]:
+        """As the service's."""
+        self.check_status()
+        return self._service.report()
+
+    def check_status(self) -> None:
+        """SecurityError if the client may not know how the name server is."""
+        with self._denials("status"):
+            self._grant.check_status()
 
     def everything(self) -> list[Record]:
         """As the service's."""
@@ -102,12 +116,13 @@ class Guard:
         tags: frozenset[str],
         *,
         safe: bool = False,
+        expected: Record | None = None,
         lease: Lease | None = None,
         answer: Any = None,
     ) -> Outcome[Any]:
         """As the service's."""
         with self._denials("register", name=name, uri=uri, tags=sorted(tags)):
-            return self._register(name, uri, tags, safe=safe, lease=lease, answer=answer)
+            return self._register(name, uri, tags, safe=safe, expected=expected, lease=lease, answer=answer)
 
     def renew(
         self, names: Mapping[str, str | None], seconds: float | None, holder: Holder, show: Callable[[Renewal], T]
@@ -116,15 +131,16 @@ class Guard:
         with self._denials("renew", names=sorted(names)):
             return self._service.renew(names, seconds, holder, show, grant=self._grant, note=self._note("renew"))
 
-    def set_metadata(self, name: str, tags: frozenset[str]) -> Outcome[None]:
+    def set_metadata(self, name: str, tags: frozenset[str], *, expected: Record | None = None) -> Outcome[None]:
         """As the service's."""
+        note = self._note("set_metadata")
         with self._denials("set_metadata", name=name, tags=sorted(tags)):
-            return self._service.set_metadata(name, tags, grant=self._grant, note=self._note("set_metadata"))
+            return self._service.set_metadata(name, tags, expected=expected, grant=self._grant, note=note)
 
-    def remove(self, names: Sequence[str]) -> Outcome[int]:
+    def remove(self, names: Sequence[str], *, expected: Record | None = None) -> Outcome[int]:
         """As the service's. If one of the names may not be removed, none is."""
         with self._denials("remove", name=names[0] if len(names) == 1 else None):
-            return self._remove(names)
+            return self._remove(names, expected)
 
     def remove_prefix(self, prefix: str) -> Outcome[int]:
         """As the service's, of the records that the client may read. If one may not be removed, none is."""
@@ -140,7 +156,7 @@ class Guard:
 
         return self.matching(regex, remove)
 
-    # For the straight road, which leaves to the general road what it cannot answer
+    # For those who have another way to tell what may not be read: the straight road leaves it to the general one
 
     @property
     def straight_get(self) -> Callable[[str], Record | None]:
@@ -161,16 +177,17 @@ class Guard:
         tags: frozenset[str],
         *,
         safe: bool,
+        expected: Record | None = None,
         lease: Lease | None = None,
         answer: Any = None,
     ) -> Outcome[Any]:
         note = self._note("register", self._witness)
         return self._service.register(
-            name, uri, tags, safe=safe, lease=lease, answer=answer, grant=self._grant, note=note
+            name, uri, tags, safe=safe, expected=expected, lease=lease, answer=answer, grant=self._grant, note=note
         )
 
-    def _remove(self, names: Iterable[str]) -> Outcome[int]:
-        return self._service.remove(names, grant=self._grant, note=self._note("remove"))
+    def _remove(self, names: Iterable[str], expected: Record | None = None) -> Outcome[int]:
+        return self._service.remove(names, expected=expected, grant=self._grant, note=self._note("remove"))
 
     def _visible(self, records: Iterable[Record]) -> list[Record]:
         if self._grant.reads_everything:

@@ -10,6 +10,7 @@ from pyronym.directory.record import Change
 from pyronym.errors import PyroError
 from pyronym.rpc.exposed import Members, exposed_members
 from pyronym.rpc.hosting import Address, Hosted, Peer, StraightRoad
+from pyronym.rpc.tally import Tally
 from pyronym.service import pyro4, pyro5, requests
 from pyronym.service.guard import Audit, Guard, told
 from pyronym.service.nameservice import NameService
@@ -18,20 +19,24 @@ from pyronym.service.pipeline import Note
 from pyronym.service.straight_road import Requests, straight_road
 from pyronym.settings import Settings
 from pyronym.uri import URI
-from pyronym.wire.message import PYRO4, PYRO5
+from pyronym.wire.message import PYRO4
 
 
 class HostedNameServer(Hosted):
     """What the object id `Pyro.NameServer` stands for in a daemon. Answers come straight from memory: inline.
 
     `own_uris`: the name server's URI for clients that come in at these addresses, where it may be another than that of
-    its record. An empty host stands for all.
+    its record. An empty host stands for all. `tally` counts what is answered.
     """
 
     inline = True
 
     def __init__(
-        self, service: NameService, settings: Settings, own_uris: Mapping[Address, URI] = MappingProxyType({})
+        self,
+        service: NameService,
+        settings: Settings,
+        own_uris: Mapping[Address, URI] = MappingProxyType({}),
+        tally: Tally | None = None,
     ) -> None:
         self.permissions: Permissions | None = None
         """What clients may do; None: everything. A client gets what is set when it connects."""
@@ -41,7 +46,8 @@ class HostedNameServer(Hosted):
         self._service = service
         self._own_uris = own_uris
         self._settings = settings
-        self._requests = {protocol: Requests(service, protocol, settings) for protocol in (PYRO4, PYRO5)}
+        lanes = (tally or Tally()).lanes
+        self._requests = {protocol: Requests(service, protocol, settings, lane) for protocol, lane in lanes.items()}
 
     @property
     def audit(self) -> Audit | None:
@@ -84,11 +90,18 @@ class HostedNameServer(Hosted):
         limited = self._settings.max_names_per_client
         if self.permissions is None and self._audit is None and witness is None and not limited:
             return None
-        host, address = None, "unix socket"
-        if isinstance(peer.remote, tuple):
-            host, port = peer.remote
+        host = peer.remote[0] if isinstance(peer.remote, tuple) else None
+        return self._guard_for(Client(peer.tls_subject, peer.key_name, peer.unix_user, host), peer.remote, witness)
+
+    def guard_for(self, client: Client, peer: Peer) -> Guard:
+        """The service as a client may use it that does not speak a protocol of ours."""
+        return self._guard_for(client, peer.remote, self.witness(peer))
+
+    def _guard_for(self, client: Client, remote: Address, witness: Note | None) -> Guard:
+        address = "unix socket"
+        if isinstance(remote, tuple):
+            host, port = remote
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        client = Client(peer.tls_subject, peer.key_name, peer.unix_user, host)
         return Guard(self._service, (self.permissions or OPEN).grant(client), address, self._audit, witness)
 
 

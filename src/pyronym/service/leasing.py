@@ -62,6 +62,9 @@ class Leasing:
         self._taking: dict[str, tuple[str, Holder]] = {}
         """Ephemeral records of other nodes that are on their way here: the ids of their leases, and who renews."""
 
+    def __len__(self) -> int:
+        return len(self._leases)
+
     def new(self, seconds: float | None, holder: Holder | None) -> Lease:
         """A lease for a registration that is to come. With a `holder` it is ephemeral."""
         if holder is None:

@@ -13,7 +13,6 @@ from pyronym.service import pyro4
 from pyronym.service.commit import Deferral
 from pyronym.service.feed import Subscriber
 from pyronym.service.nameservice import NameService
-from pyronym.service.nodes import Status
 from pyronym.service.requests import Answer
 from pyronym.settings import Settings, config
 from pyronym.storage.base import Storage
@@ -115,10 +114,10 @@ class NameServer:
         """Have it told of nothing any more."""
         self.service.unsubscribe(subscriber)
 
-    @property
-    def status(self) -> Status:
-        """How this node is, for those who watch over it. From any thread."""
-        return self.service.status
+    @expose
+    def status(self) -> dict[str, object]:
+        """How this node is, for those who watch over it: docs/operating.md says what is in the dict."""
+        return self._requests.status()
 
     @expose
     def nodes(self) -> builtins.list[dict[str, object]]:

@@ -24,11 +24,12 @@ from pyronym.directory.directory import Directory
 from pyronym.directory.record import Change, Event, Lease, Record
 from pyronym.errors import NameTakenError, PyroError, StorageError, UnknownNameError
 from pyronym.service.alarm import Alarm
+from pyronym.service.arguments import check_unchanged
 from pyronym.service.commit import Deliver, call_back
 from pyronym.service.feed import Feed, Subscriber
 from pyronym.service.leasing import Holder, Leasing, Renewal
 from pyronym.service.liveness import State, unprobed
-from pyronym.service.nodes import Status, about_this, as_told, new_node
+from pyronym.service.nodes import Status, about_this, as_told, new_node, report
 from pyronym.service.own_record import reachable_uri
 from pyronym.service.permissions import REMOVE, RENEW, Grant
 from pyronym.service.pipeline import Note, Outcome, Pipeline, waited_for
@@ -39,7 +40,7 @@ from pyronym.service.told import Told
 from pyronym.service.watches import News, Sees, Watch
 from pyronym.settings import Settings, config
 from pyronym.storage.base import Storage
-from pyronym.storage.health import Trouble
+from pyronym.storage.health import Health, Trouble
 from pyronym.storage.shared import ALWAYS_FRESH, Condition, SharedStorage
 from pyronym.uri import NAMESERVER_NAME, URI
 
@@ -75,6 +76,8 @@ class NameService:
         """
         self.state_of: Callable[[Record], State] = unprobed
         """How the object of a record is, as far as that is known."""
+        self.traffic: Callable[[], Mapping[str, object]] = dict
+        """What the daemon knows of those who ask, for `report`."""
         self._lock = threading.RLock()
         self._settled = threading.Condition(self._lock)
         # Microseconds since 1970: so the revisions of an earlier run are below those that there is a history of.
@@ -141,7 +144,25 @@ class NameService:
     def status(self) -> Status:
         """How this node is, for those who watch over it. From any thread."""
         freshness = ALWAYS_FRESH if self._sharing is None else self._sharing.storage.freshness
-        return Status(self.count(), self._directory.revision, self.trouble, *freshness, self._health.times)
+        return Status(
+            self.count(),
+            self._directory.revision,
+            self.trouble,
+            *freshness,
+            self._health.times,
+            self._health.description,
+            len(self._leasing),
+            self._feed.waiting,
+        )
+
+    @property
+    def health(self) -> Health:
+        """How the storage is, from how commits end."""
+        return self._health
+
+    def report(self) -> dict[str, object]:
+        """The same and more, for clients: docs/operating.md says what is in it."""
+        return report(self.node, self._about, self.status, self.traffic(), time.time())
 
     def nodes(self) -> list[dict[str, object]]:
         """What is known about all nodes of this name server: this one first, the others by their addresses."""
@@ -173,6 +194,18 @@ class NameService:
         """The records whose names start with exactly `prefix`."""
         with self._lock:
             return self._directory.with_prefix(prefix)
+
+    def page(self, prefix: str, beyond: str | None, limit: int, *, backwards: bool = False) -> list[Record]:
+        """The first `limit` records, sorted by name, whose names start with exactly `prefix` and come after `beyond`;
+        with `backwards` sorted the other way, and before it. Costs no more where there are many names.
+        """
+        with self._lock:
+            return self._directory.page(prefix, beyond, limit, backwards=backwards)
+
+    def count_with_prefix(self, prefix: str) -> int:
+        """How many names start with exactly `prefix`. Costs no more where there are many."""
+        with self._lock:
+            return self._directory.count_with_prefix(prefix)
 
     def matching(self, regex: str, use: Callable[[Iterable[Record]], T]) -> T | Future[T]:
         """What `use` makes of the records whose names match from their beginning, or the future of that: sorted by name
@@ -220,13 +253,15 @@ class NameService:
         tags: frozenset[str],
         *,
         safe: bool = False,
+        expected: Record | None = None,
         lease: Lease | None = None,
         answer: Any = None,
         grant: Grant | None = None,
         note: Note | None = None,
     ) -> Outcome[Any]:
         """Put a record in place of what is there under its name; with `safe`, NameTakenError if anything is. `answer`
-        is what the outcome is, if it is a success.
+        is what the outcome is, if it is a success. With `expected`, as in all that follows, it is done only where that
+        is what is there: this very object, as `get` gave it. Otherwise RecordChangedError.
         """
         with self._lock:
             if name == NAMESERVER_NAME and (self._owned or self._sharing is not None):
@@ -242,25 +277,41 @@ class NameService:
                     builds_on = (name,)
             if safe and self._directory.upcoming(name) is not None:
                 raise NameTakenError(name)
+            check_unchanged(name, self._directory.upcoming(name), expected)
             if self._quota is not None and grant is not None:
                 self._quota.take(grant.principal, name)
             record = Record(name, uri, self._directory.shared_tags(tags), owner, lease)
             if self._sharing is None:
                 return self._pipeline.write([Change(name, record)], answer, builds_on, note)
             upcoming = self._directory.upcoming(name)
-            if safe or grant is not None:
+            if safe or grant is not None or expected is not None:
                 condition = Condition.ABSENT if upcoming is None else Condition.UNCHANGED
             elif upcoming is self._directory.get(name):
                 condition = Condition.ABSENT_OR_UNCHANGED
             else:
                 condition = Condition.NONE  # a change of this node's own is on its way, and whatever is there is ours
             again = partial(
-                self.register, name, uri, tags, safe=safe, lease=lease, answer=answer, grant=grant, note=note
+                self.register,
+                name,
+                uri,
+                tags,
+                safe=safe,
+                expected=expected,
+                lease=lease,
+                answer=answer,
+                grant=grant,
+                note=note,
             )
             return self._sharing.share(Change(name, record), answer, note, condition, again)
 
     def set_metadata(
-        self, name: str, tags: frozenset[str], *, grant: Grant | None = None, note: Note | None = None
+        self,
+        name: str,
+        tags: frozenset[str],
+        *,
+        expected: Record | None = None,
+        grant: Grant | None = None,
+        note: Note | None = None,
     ) -> Outcome[None]:
         """Replace the tags of a record. UnknownNameError if there is none."""
         with self._lock:
@@ -269,16 +320,24 @@ class NameService:
                 grant.check_change(RENEW, name, record)
             if record is None:
                 raise UnknownNameError(name)
+            check_unchanged(name, record, expected)
             # The URI may come from a change that is still on its way: this one must not outlive it.
             builds_on = (name,) if record is not self._directory.get(name) else ()
             record = record._replace(metadata=self._directory.shared_tags(tags))
             if self._sharing is None:
                 return self._pipeline.write([Change(name, record)], None, builds_on, note)
-            again = partial(self.set_metadata, name, tags, grant=grant, note=note)
+            again = partial(self.set_metadata, name, tags, expected=expected, grant=grant, note=note)
             return self._sharing.share(Change(name, record), None, note, Condition.UNCHANGED, again)
 
-    def remove(self, names: Iterable[str], *, grant: Grant | None = None, note: Note | None = None) -> Outcome[int]:
-        """Remove the records of these names, as far as there are any. Their number."""
+    def remove(
+        self,
+        names: Iterable[str],
+        *,
+        expected: Record | None = None,
+        grant: Grant | None = None,
+        note: Note | None = None,
+    ) -> Outcome[int]:
+        """Remove the records of these names, as far as there are any. Their number. `expected`: of a single name."""
         with self._lock:
             changes = []
             for name in dict.fromkeys(names):
@@ -287,11 +346,12 @@ class NameService:
                 record = self._directory.upcoming(name)
                 if grant is not None:
                     grant.check_change(REMOVE, name, record)
+                check_unchanged(name, record, expected)
                 if record is not None:
                     changes.append(Change(name, None))
             if self._sharing is None:
                 return self._pipeline.write(changes, len(changes), note=note)
-            return self._sharing.remove([name for name, _ in changes], grant, note)
+            return self._sharing.remove([name for name, _ in changes], grant, note, expected)
 
     def remove_unchanged(self, records: Iterable[Record], note: Note | None = None) -> Outcome[int]:
         """Remove those of these records that are still there, and that nothing is about to replace. Their number."""

@@ -7,6 +7,7 @@ import platform
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -30,6 +31,12 @@ class Status(NamedTuple):
     none was measured, as where nobody else changes anything."""
     commits: CommitTimes
     """How long it takes to make changes durable."""
+    storage: str
+    """Which it is, as in ``sql:names.sqlite``."""
+    leases: int
+    """That are running, and that this node counts."""
+    watches: int
+    """That are waiting."""
 
 
 def new_node() -> str:
@@ -45,6 +52,34 @@ def about_this(address: str) -> dict[str, object]:
         "pid": os.getpid(),
         "version": version("pyronym"),
         "started": time.time(),
+    }
+
+
+def report(
+    node: str, about: Mapping[str, object], status: Status, traffic: Mapping[str, object], now: float
+) -> dict[str, object]:
+    """What clients are told about the node that they ask: docs/operating.md says what is in it. `traffic`: what its
+    daemon knows; `now`: seconds since 1970.
+    """
+    started = about.get("started")
+    return {
+        "id": node,
+        **{item: about.get(item) for item in ("address", "host", "pid", "version", "started")},
+        "python": platform.python_version(),
+        "uptime": now - started if isinstance(started, float) else None,
+        "records": status.records,
+        "revision": status.revision,
+        "leases": status.leases,
+        "watches": status.watches,
+        "storage": {
+            "description": status.storage,
+            "trouble": None if status.trouble is None else asdict(status.trouble),
+            **status.commits._asdict(),
+        },
+        "stale_since": status.stale_since,
+        "stale_reason": status.stale_reason,
+        "lag": status.lag,
+        **traffic,
     }
 
 

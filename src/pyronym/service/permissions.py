@@ -25,9 +25,9 @@ VERBS: Final = (READ, REGISTER, RENEW, REMOVE, ADMIN)
 them; and all of that, with the names of other owners too."""
 
 ANYONE: Final = "anyone"
-_TLS, _KEY, _UNIX, _NET = "tls:", "key:", "unix:", "net:"
+_TLS, _TOKEN, _KEY, _UNIX, _NET = "tls:", "token:", "key:", "unix:", "net:"
 
-_WHO_FORMS: Final = '"tls:SUBJECT", "key:NAME", "unix:USER", "net:10.0.0.0/8" or "anyone"'
+_WHO_FORMS: Final = '"tls:SUBJECT", "token:NAME", "key:NAME", "unix:USER", "net:10.0.0.0/8" or "anyone"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,19 @@ class Client:
     key_name: str | None = None
     unix_user: str | None = None
     host: str | None = None
+    token_name: str | None = None
+    """Of the token that an HTTP client has shown."""
 
     @property
     def identities(self) -> tuple[str, ...]:
         """All names that the client goes by, the best proved one first."""
-        known = ((_TLS, self.tls_subject), (_KEY, self.key_name), (_UNIX, self.unix_user), (_NET, self.host))
+        known = (
+            (_TLS, self.tls_subject),
+            (_TOKEN, self.token_name),
+            (_KEY, self.key_name),
+            (_UNIX, self.unix_user),
+            (_NET, self.host),
+        )
         return tuple(kind + name for kind, name in known if name)  # a certificate may name nobody: an empty subject
 
     @property
@@ -108,6 +116,7 @@ class Grant:
         self._ownership = ownership
         self._read_only = read_only
         self.reads_everything = "" in prefixes[READ]
+        self._reads_something = bool(prefixes[READ])
 
     def may(self, verb: str, name: str) -> bool:
         """Whether a rule allows this with records of this name, whoever owns them."""
@@ -118,6 +127,11 @@ class Grant:
     def check_read(self, name: str) -> None:
         """The client wants to see the record of a name; an error does not say whether there is one."""
         self._check(READ, name)
+
+    def check_status(self) -> None:
+        """The client wants to know how the name server is, which is for those who may read some names."""
+        if not self._reads_something:
+            raise SecurityError(f"{self.principal} may not ask for the status: no rule lets it read any names")
 
     def check_register(self, name: str, existing: Record | None) -> None:
         """The client wants to register a name, in place of the `existing` record if there is one."""
@@ -173,7 +187,7 @@ def _rule(rule: object, where: str) -> Rule:
     identities = frozenset(entry for entry in who if not entry.startswith(_NET))
     for entry in identities:
         kind, colon, name = entry.partition(":")
-        if entry != ANYONE and not (kind + colon in (_TLS, _KEY, _UNIX) and name):
+        if entry != ANYONE and not (kind + colon in (_TLS, _TOKEN, _KEY, _UNIX) and name):
             raise ValueError(f"{where}: who: {entry!r} (expected {_WHO_FORMS})")
     return Rule(identities, networks, frozenset(may), tuple(names))
 

@@ -212,10 +212,19 @@ class NameServer:
         `stale_since`, `lag` (None for the others), `host`, `pid`, `version` and `started`. Times are in seconds.
         """
         own, *others = self._service.nodes()
+        return [self._addressed(own), *others]
+
+    @expose
+    def status(self) -> dict[str, object]:
+        """How this node is, for those who watch over it: docs/operating.md says what is in the dict."""
+        return self._addressed(self._service.report())
+
+    def _addressed(self, about: dict[str, object]) -> dict[str, object]:
+        """What is told about this node, with the address that this client can reach."""
         record = self._service.get(NAMESERVER_NAME)
         if record is not None:
-            own["address"] = str(URI(self._view(record).uri).location)
-        return [own, *others]
+            about["address"] = str(URI(self._view(record).uri).location)
+        return about
 
     @expose
     def set_metadata(self, name: str, metadata: Iterable[str] | None) -> Outcome[None]:

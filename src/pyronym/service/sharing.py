@@ -14,7 +14,8 @@ from threading import RLock
 from typing import TypeVar
 
 from pyronym.directory.directory import Directory
-from pyronym.directory.record import Change
+from pyronym.directory.record import Change, Record
+from pyronym.service.arguments import check_unchanged
 from pyronym.service.commit import Deliver
 from pyronym.service.leasing import Holder, Leasing, Renewal
 from pyronym.service.permissions import REMOVE, RENEW, Grant
@@ -56,10 +57,12 @@ class Sharing:
         """Send a change on its way, as `SharedPipeline.write`, which must have been decided just now."""
         return self.pipeline.write(change, value, note, Basis(condition, self._directory.revision, departing), again)
 
-    def remove(self, names: Iterable[str], grant: Grant | None, note: Note | None) -> Outcome[int]:
+    def remove(
+        self, names: Iterable[str], grant: Grant | None, note: Note | None, expected: Record | None
+    ) -> Outcome[int]:
         """Remove the records of these names, as far as there are any. Their number."""
         with self._lock:
-            return self.pipeline.gather([self._remove(name, grant, note) for name in names], sum)
+            return self.pipeline.gather([self._remove(name, grant, note, expected) for name in names], sum)
 
     def renew(
         self,
@@ -80,14 +83,15 @@ class Sharing:
         for change in changes:
             self.share(change, None, note, Condition.UNCHANGED, None)
 
-    def _remove(self, name: str, grant: Grant | None, note: Note | None) -> Outcome[int]:
+    def _remove(self, name: str, grant: Grant | None, note: Note | None, expected: Record | None) -> Outcome[int]:
         with self._lock:
             record = self._directory.upcoming(name)
             if grant is not None:
                 grant.check_change(REMOVE, name, record)
+            check_unchanged(name, record, expected)
             if record is None:
                 return 0
-            again = partial(self._remove, name, grant, note)
+            again = partial(self._remove, name, grant, note, expected)
             departing = record.lease is not None
             return self.share(Change(name, None), 1, note, Condition.UNCHANGED, again, departing=departing)
 

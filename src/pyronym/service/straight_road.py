@@ -17,6 +17,7 @@ from typing import Final
 from pyronym.directory.record import Record
 from pyronym.errors import NamingError, SecurityError
 from pyronym.rpc.hosting import StraightRoad
+from pyronym.rpc.tally import Lane
 from pyronym.serializers.registry import Serializer, serializer_by_name, serializer_id
 from pyronym.service.commit import Deferral
 from pyronym.service.guard import Guard
@@ -90,11 +91,14 @@ _MAX_NAME_REMEMBERED: Final = 400
 
 
 class Requests:
-    """Answers requests from their payload, in all serializers of one protocol that have a pattern."""
+    """Answers requests from their payload, in all serializers of one protocol that have a pattern. What of them are no
+    lookups is counted in `lane`.
+    """
 
-    def __init__(self, service: NameService, protocol: int, settings: Settings) -> None:
+    def __init__(self, service: NameService, protocol: int, settings: Settings, lane: Lane) -> None:
         self._get: Callable[[str], Record | None] = service.get
         self._register: Callable[..., Outcome[None]] = service.register
+        self._lane = lane
         self.squeeze = Squeeze(protocol, active=settings.compression)
         self._forms = {
             serializer_id(protocol, name): _Form(pattern, serializer_by_name(protocol, name), protocol)
@@ -136,6 +140,7 @@ class Requests:
             if record is None or text == NAMESERVER_NAME:
                 return None
             parts.append((form.answers.get(record.uri) or form.answer(record.uri))[len(_SERPENT) :])
+        self._lane.batches += 1
         return _SERPENT + b"[" + b",".join(parts) + b"]"
 
     def _make(self, payload: bytes) -> bytes | Pending | None:
@@ -149,7 +154,10 @@ class Requests:
             outcome = self._register(name.decode("ascii"), text.decode("ascii"), _NO_TAGS, safe=safe is not None)
         except (NamingError, SecurityError):  # nothing has changed: the general road will meet the same, and tell it
             return None
-        return Pending(outcome, _NONE) if isinstance(outcome, Deferral) else _NONE
+        if isinstance(outcome, Deferral):
+            return Pending(outcome, _NONE)
+        self._lane.registered += 1
+        return _NONE
 
 
 _NO_TAGS: Final[frozenset[str]] = frozenset()

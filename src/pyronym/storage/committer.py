@@ -107,12 +107,13 @@ class Committer(Generic[ItemT]):
             if items:
                 began = time.perf_counter()
                 self._write(items)
-                took = time.perf_counter() - began
-                self.health.took(took)
-                self._between(len(items), took)
+                self._between(len(items), time.perf_counter() - began)
 
     def _write(self, items: Sequence[ItemT]) -> None:
-        error = self._commit([change for item in items for change in item.changes])
+        changes = [change for item in items for change in item.changes]
+        began = time.perf_counter()
+        error = self._commit(changes)
+        self.health.took(time.perf_counter() - began, len(changes))
         if isinstance(error, ChangeRefusedError) and len(items) > 1:
             # One item that can never be stored must not take its neighbours with it. Other failures are not
             # retried: the disk or the lock that is to blame would only fail, or wait, for each item again.

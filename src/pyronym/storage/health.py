@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pyronym.errors import StorageError
+from pyronym.histogram import SECONDS, SIZES, Histogram
 from pyronym.storage.base import ChangeRefusedError
 
 _log = logging.getLogger(__name__)
@@ -27,26 +28,36 @@ class Trouble:
 class CommitTimes(NamedTuple):
     """How long group commits have taken, in seconds, from the beginning on. A storage in memory has none."""
 
-    commits: int = 0
-    total: float = 0.0
-    longest: float = 0.0
+    commits: int
+    total: float
+    longest: float
+    changes: int
+    """That were in them."""
 
 
 class Health:
     """How the storage that `description` names is, from how its commits end. Logs when it breaks and recovers."""
 
     def __init__(self, description: str, clock: Callable[[], float] = time.time) -> None:
-        self._description = description
+        self.description = description
         self._clock = clock
         self.trouble: Trouble | None = None
         """None when the last commit succeeded, or there was none yet."""
-        self.times = CommitTimes()
-        """How long it takes."""
+        self.seconds = Histogram(SECONDS)
+        """How long commits take."""
+        self.changes = Histogram(SIZES)
+        """How many changes are in one."""
 
-    def took(self, seconds: float) -> None:
-        """A commit has ended, after so many seconds."""
-        times = self.times
-        self.times = CommitTimes(times.commits + 1, times.total + seconds, max(times.longest, seconds))
+    @property
+    def times(self) -> CommitTimes:
+        """How long it takes."""
+        seconds = self.seconds
+        return CommitTimes(seconds.count, seconds.total, seconds.largest, int(self.changes.total))
+
+    def took(self, seconds: float, changes: int) -> None:
+        """A commit of some changes has ended, after so many seconds."""
+        self.seconds.add(seconds)
+        self.changes.add(changes)
 
     def note(self, error: StorageError | None) -> None:
         """A commit succeeded (None), or failed. That a change is refused says nothing about the storage."""
@@ -54,7 +65,7 @@ class Health:
             if self.trouble is not None:
                 seconds = self._clock() - self.trouble.since
                 self.trouble = None
-                _log.warning("%s works again after %.0f seconds", self._description, seconds)
+                _log.warning("%s works again after %.0f seconds", self.description, seconds)
         elif not isinstance(error, ChangeRefusedError):
             broken_now = self.trouble is None
             self.trouble = Trouble(str(error), self._clock() if self.trouble is None else self.trouble.since)

@@ -47,11 +47,13 @@ class SharedCommitter(Committer[SharedItemT]):
             self._pause(min(WAIT_SHARE * took, MOST_SECONDS))
 
     def _write(self, items: Sequence[SharedItemT]) -> None:
+        began = time.perf_counter()
         try:
             errors = self._shared.transact(items)
         except Exception as problem:  # a bug of the storage: the callers must hear of it, and others must go on
             _log.exception("%s failed in an unexpected way", self._shared.description)
             errors = [failure("cannot write to", self._shared.description, repr(problem), "see the log")] * len(items)
+        self.health.took(time.perf_counter() - began, sum(len(item.changes) for item in items))
         for error, neighbours in groupby(zip(items, errors, strict=True), key=lambda pair: pair[1]):
             self.health.note(error)
             self._tell([item for item, _ in neighbours], error)

@@ -1,0 +1,70 @@
+"""The application that answers HTTP requests: where its pages and paths come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+from pyronym.errors import PyroError
+from pyronym.server.nameserver import NameServerDaemon
+from pyronym.web import docs_page, events, health, metrics, names, problems
+from pyronym.web.access import Doorman
+from pyronym.web.gate import Gate
+
+ROUTERS: Final = (names.router, events.router, health.api, health.router, metrics.router)
+"""What there is beside the pages. Each says its paths."""
+
+STATIC: Final = Path(__file__).parent / "static"
+
+DESCRIPTION: Final = (
+    "The names of a pyronym name server. Values are JSON. Errors are application/problem+json (RFC 9457), and say what "
+    "to do. Names are percent-encoded in paths."
+)
+
+
+class Web:
+    """The HTTP side of `daemon`, as an ASGI application. `tokens` as for Doorman, `names` as for Gate."""
+
+    def __init__(self, daemon: NameServerDaemon, tokens: Mapping[str, str] | None, names: Iterable[str]) -> None:
+        self.doorman = Doorman(daemon, tokens)
+        self.streams = events.Streams()
+        traffic = metrics.Traffic()
+        self.app = Gate(self._new_app(traffic), names, traffic)
+
+    def _new_app(self, traffic: metrics.Traffic) -> FastAPI:
+        app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+        app.state.doorman = self.doorman
+        app.state.streams = self.streams
+        app.state.registry = metrics.new_registry(self.doorman.daemon, traffic)
+        app.state.routes = [route for router in ROUTERS for route in router.routes]
+        for router in ROUTERS:
+            app.include_router(router)
+        app.add_exception_handler(HTTPException, problems.of_http)
+        app.add_exception_handler(RequestValidationError, problems.of_values)
+        for kind in (PyroError, ValueError):
+            app.add_exception_handler(kind, problems.of_name_server)
+        description = described(app)
+        app.add_api_route("/api/v1/openapi.json", lambda: description, include_in_schema=False)
+        page = docs_page.page_of(description)
+        app.add_api_route("/api/v1/docs", lambda: HTMLResponse(page), include_in_schema=False)
+        app.mount("/static", StaticFiles(directory=STATIC))
+        return app
+
+
+def described(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI description of an application."""
+    description = get_openapi(title="pyronym", version=version("pyronym"), description=DESCRIPTION, routes=app.routes)
+    schemas = description["components"]["schemas"]
+    schemas["ProblemView"] = problems.ProblemView.model_json_schema()
+    for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which no answer has
+        schemas.pop(unused, None)
+    return description
