@@ -40,13 +40,16 @@ def free_ports(host: str, count: int) -> list[int]:
 
 @dataclass
 class Member:
-    """One etcd process, which can be ended and started again with the same data."""
+    """One etcd process, which can be ended and started again with the same data. `runner`: words that run a command on
+    its host, if that is not this machine.
+    """
 
     name: str
     host: str
     client_port: int
     peer_port: int
     folder: Path
+    runner: Sequence[str] = ()
     arguments: list[str] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
 
@@ -61,7 +64,10 @@ class Member:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(etcd_program()), *self.arguments], stdout=log, stderr=log, env={"PATH": os.environ["PATH"]}
+                [*self.runner, str(etcd_program()), *self.arguments],
+                stdout=log,
+                stderr=log,
+                env={"PATH": os.environ["PATH"]},
             )
 
     def signal(self, number: int) -> None:
@@ -79,12 +85,9 @@ class Member:
 class Cluster:
     """Some members. `url`: what `pyronym serve -s` is given, with a prefix of the test's own."""
 
-    def __init__(self, folder: Path, size: int, extra: Sequence[str] = (), scheme: str = "http") -> None:
+    def __init__(self, members: Sequence[Member], extra: Sequence[str] = (), scheme: str = "http") -> None:
         self.scheme = scheme
-        hosts = [f"127.0.0.{10 + number}" if size > 1 else "127.0.0.1" for number in range(size)]
-        self.members = [
-            Member(f"m{number}", host, *free_ports(host, 2), folder / f"m{number}") for number, host in enumerate(hosts)
-        ]
+        self.members = members
         peers = ",".join(f"{m.name}=http://{m.host}:{m.peer_port}" for m in self.members)
         for member in self.members:
             client = f"{scheme}://{member.location}"
@@ -143,6 +146,14 @@ class Cluster:
             member.kill()
 
 
+def members_here(folder: Path, size: int) -> list[Member]:
+    """Members on addresses of this machine."""
+    hosts = [f"127.0.0.{10 + number}" if size > 1 else "127.0.0.1" for number in range(size)]
+    return [
+        Member(f"m{number}", host, *free_ports(host, 2), folder / f"m{number}") for number, host in enumerate(hosts)
+    ]
+
+
 def b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
@@ -160,7 +171,7 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = START_T
 
 @contextmanager
 def running(folder: Path, size: int, extra: Sequence[str] = ()) -> Iterator[Cluster]:
-    cluster = Cluster(folder, size, extra)
+    cluster = Cluster(members_here(folder, size), extra)
     try:
         cluster.start()
         yield cluster

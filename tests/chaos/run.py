@@ -1,0 +1,200 @@
+"""One run: clients use a cluster, faults come and go, and what the clients saw is checked."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from chaos.availability import Wait, longest
+from chaos.checker import violations
+from chaos.faults import Fault, Kind, fault, kinds
+from chaos.history import WRITES, History
+from chaos.load import Client, Keeper, Reader, Watcher, Writer
+from chaos.stage import Stage, standing
+from etcd_cluster import wait_until
+
+MOST_SECONDS = {"reads": 1.0, "writes": 5.0}
+"""That a client may have to wait for, when one thing goes wrong."""
+CATCH_UP_SECONDS = 20.0
+
+
+class Seen(NamedTuple):
+    """A fault: how many seconds it lasted, how many more it took until all were well again, and how long clients had to
+    wait at most.
+    """
+
+    words: str
+    lasted: float
+    recovery: float
+    waits: dict[str, Wait | None]
+
+
+@dataclass
+class Report:
+    """What came of it. `problems`: all that must not be."""
+
+    seed: int
+    limits: Sequence[str]
+    history: History = field(default_factory=History)
+    seen: list[Seen] = field(default_factory=list)
+    storms: int = 0
+    resets: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+class Run:
+    """Everything that a run needs while it lasts. `hold`: seconds that a fault lasts."""
+
+    def __init__(self, stage: Stage, seed: int, hold: float) -> None:
+        self.stage = stage
+        self.report = Report(seed, stage.network.limits)
+        self._hold = hold
+        self._chance = random.Random(seed)
+        self._over, self._all_over = threading.Event(), threading.Event()
+        order = stage.locations
+
+        def turned(number: int) -> list[str]:
+            return order[number % 3 :] + order[: number % 3]
+
+        history = self.report.history
+        self.watchers = [
+            Watcher(f"watcher{n}", turned(n), history, self._all_over, seed, prefix=prefix)
+            for n, prefix in enumerate(("", "", "safe.", "held."))
+        ]
+        clients = [("reader", Reader), ("writer", Writer), ("keeper", Keeper)]
+        self.clients: list[Client] = [
+            make(f"{name}{n}", turned(n), history, self._over, seed) for name, make in clients for n in range(3)
+        ]
+
+    def start(self) -> None:
+        for client in [*self.watchers, *self.clients]:
+            client.start()
+        wait_until(lambda: all(w.revision for w in self.watchers) and self._all_have_acted(), "all clients are at work")
+
+    def _all_have_acted(self) -> bool:
+        acted = {op.client for op in list(self.report.history.operations)}
+        return acted >= {client.name for client in self.clients}
+
+    def one_by_one(self, wanted: Iterable[Kind], until: float) -> None:
+        """Faults of these kinds, one after the other, with all well between them."""
+        for kind in wanted:
+            if time.monotonic() > until:
+                return
+            fault_ = fault(self.stage, kind, self._chance)
+            began = time.monotonic()
+            fault_.begin(self.stage)
+            self._over.wait(self._hold)
+            ended = time.monotonic()
+            fault_.end(self.stage)
+            self._recovered(fault_.words)
+            recovered = time.monotonic()
+            seen = Seen(fault_.words, ended - began, recovered - ended, self._waits(began, recovered))
+            self.report.seen.append(seen)
+            self._judge(seen, began)
+            print(row(seen), flush=True)
+
+    def storm(self, until: float) -> None:
+        """Several faults at once, again and again."""
+        while time.monotonic() < until:
+            chosen: list[Fault] = []
+            for kind in self._chance.sample(kinds(self.stage), self._chance.randint(2, 4)):
+                with suppress(AssertionError):  # no member leads the others now
+                    fault_ = fault(self.stage, kind, self._chance)
+                    if fault_.victim not in [other.victim for other in chosen]:
+                        chosen.append(fault_)
+                        fault_.begin(self.stage)
+                        self._over.wait(self._chance.random() * self._hold / 2)
+            self._over.wait(self._chance.random() * 2 * self._hold)
+            for fault_ in chosen:
+                fault_.end(self.stage)
+                self._over.wait(self._chance.random() * self._hold / 2)
+            words = "; ".join(fault_.words for fault_ in chosen)
+            self._recovered(words)
+            self.report.storms += 1
+            print(f"at once: {words}", flush=True)
+
+    def finish(self, calm_until: float) -> None:
+        """Have all clients end, and look at what they have seen."""
+        self._over.set()
+        history = self.report.history
+        for client in self.clients:
+            client.join(10)
+        history.commits = list(self.stage.commits())
+        last = history.commits[-1].revision
+        with suppress(AssertionError):  # then the checker says so
+            wait_until(lambda: all(w.revision >= last for w in self.watchers), "watchers are told", CATCH_UP_SECONDS)
+        self._all_over.set()
+        for watcher in self.watchers:
+            watcher.join(10)
+        self.report.resets = sum(watcher.resets for watcher in self.watchers)
+        for node in self.stage.nodes:
+            names = wait_until(lambda n=node: n.ask("list"), f"{node.name} lists all")
+            history.ends[node.location] = {n: uri for n, uri in names.items() if not n.startswith("Pyro.")}
+        self.report.problems += [
+            f"ENDED: {client.name}: {client.problem!r}" for client in [*self.clients, *self.watchers] if client.problem
+        ]
+        self.report.problems += violations(history, calm_until)
+
+    def _recovered(self, words: str) -> None:
+        try:
+            self.stage.recovered()
+        except AssertionError as problem:
+            said = "".join(f"\n\n{node.name}:\n{node.output}" for node in self.stage.nodes)
+            raise AssertionError(f"after {words}: {problem}{said}") from problem
+
+    def _waits(self, began: float, ended: float) -> dict[str, Wait | None]:
+        operations = list(self.report.history.operations)
+        return {
+            "reads": longest((op for op in operations if op.client.startswith("reader")), began, ended),
+            "writes": longest((op for op in operations if op.kind in WRITES), began, ended),
+        }
+
+    def _judge(self, seen: Seen, began: float) -> None:
+        for what, wait in seen.waits.items():
+            if wait is None:
+                self.report.problems.append(f"NOBODY ASKED: {seen.words}: there were no {what}")
+            elif wait.seconds > MOST_SECONDS[what]:
+                since = wait.began - began
+                self.report.problems.append(
+                    f"AWAY TOO LONG: {seen.words}: {wait.client} waited {wait.seconds:.2f} s for {what} (expected: at most "
+                    f"{MOST_SECONDS[what]:g}), from {since:+.2f} s of the fault on, which lasted {seen.lasted:.2f} s"
+                )
+
+
+def row(seen: Seen) -> str:
+    """What is shown of a fault."""
+    waits = "".join(f"{wait.seconds if wait else 0:8.2f}" for wait in seen.waits.values())
+    return f"{seen.words:40}{seen.lasted:8.1f}{seen.recovery:10.1f}{waits}"
+
+
+HEADING = f"{'':40}{'lasted':>8}{'recovery':>10}{'reads':>8}{'writes':>8}  [s]"
+
+
+def run(folder: Path, seed: int, *, singles: float, storms: float, hold: float, wanted: Sequence[Kind] = ()) -> Report:
+    """Faults one by one for about `singles` seconds, then several at once for `storms`. `wanted`: these kinds, once
+    each, instead of all again and again; `hold`: seconds that each lasts.
+    """
+    with standing(folder) as stage:
+        acting = Run(stage, seed, hold)
+        for limit in stage.network.limits:
+            print(limit)
+        acting.start()
+        print(HEADING)
+        acting.one_by_one(wanted or _all_kinds(stage, random.Random(seed)), time.monotonic() + singles)
+        calm_until = time.monotonic()
+        acting.storm(calm_until + storms)
+        acting.finish(calm_until)
+        return acting.report
+
+
+def _all_kinds(stage: Stage, chance: random.Random) -> Iterator[Kind]:
+    """Each kind before any comes again."""
+    while True:
+        every = kinds(stage)
+        yield from chance.sample(every, len(every))
