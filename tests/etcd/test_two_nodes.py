@@ -11,6 +11,7 @@ from pyronym.errors import NameTakenError, SecurityError, StorageError, UnknownN
 from pyronym.service.leasing import Holder, Renewal
 from pyronym.service.permissions import Client, parse_permissions
 from pyronym.service.pipeline import waited_for
+from pyronym.storage.etcd.gateway import Gateway
 
 TAGS = frozenset(["x"])
 URI = "PYRO:o@h:1"
@@ -36,6 +37,21 @@ def knows(service, name, uri=URI):
 
 def renew(service, *names, seconds=None, holder=None):
     return waited_for(service.renew(dict.fromkeys(names), seconds, holder or Holder(), lambda renewal: renewal))
+
+
+def test_nodes_that_begin_together_do_not_take_each_other_for_strangers(cluster, prefix, node, monkeypatch):
+    call = Gateway.call
+
+    def overtaken(self, *args, **more):
+        """The other one begins when this one has found that the prefix is nobody's yet."""
+        monkeypatch.setattr(Gateway, "call", call)
+        answer = call(self, *args, **more)
+        assert "kvs" not in answer
+        register(node(cluster.url(prefix)), "lab.camera")
+        return answer
+
+    monkeypatch.setattr(Gateway, "call", overtaken)
+    knows(node(cluster.url(prefix)), "lab.camera")
 
 
 def test_what_one_registers_and_removes_the_other_finds_and_loses(two):

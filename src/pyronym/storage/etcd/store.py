@@ -261,9 +261,12 @@ class EtcdStorage:
 
     def _check_format(self) -> None:
         """See to it that the prefix is ours. StorageError if it is not."""
-        found = self._gateway.call("/v3/kv/range", {"key": self._keys.format}, READ_SECONDS, harmless=True).get("kvs")
+        answer = self._gateway.call("/v3/kv/range", {"key": self._keys.format}, READ_SECONDS, harmless=True)
+        found = answer.get("kvs")
         if not found:
-            if self._gateway.call("/v3/kv/range", {**self._keys.everything, "limit": "1"}, READ_SECONDS).get("kvs"):
+            # At the same revision: another node that begins now, too, may have marked it as ours since.
+            others = {**self._keys.everything, "limit": "1", "revision": answer["header"]["revision"]}
+            if self._gateway.call("/v3/kv/range", others, READ_SECONDS, harmless=True).get("kvs"):
                 raise self._foreign("there are other keys below it")
             self._mark()
             return
