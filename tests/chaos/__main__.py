@@ -15,23 +15,40 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from chaos.run import Report, run
+from chaos.run import Report, delays, run
 
 HOLD = 4.0
 """Seconds that a fault lasts: longer than an election and all timeouts, shorter than the leases of etcd."""
+SHORT_HOLD = 2.0
 SHOWN = 30
+MAIN_KINDS = (
+    ("kill", "a node"),
+    ("cut off", "a node"),
+    ("freeze", "a node"),
+    ("freeze", "the leader"),
+    ("kill", "a follower"),
+    ("cut off", "a follower"),
+)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="what the chance starts from")
+    parser.add_argument(
+        "--short", action="store_true", help="half a minute, in which the time of answers is not judged"
+    )
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that all is taken away
-    seconds = options.minutes * 60
-    with tempfile.TemporaryDirectory() as folder:
-        seen = run(Path(folder), options.seed, singles=seconds * 2 / 3, storms=seconds / 3, hold=HOLD)
+    single = options.minutes * 40
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if options.short:
+            seen = run(folder, options.seed, singles=60, storms=4, hold=SHORT_HOLD, wanted=MAIN_KINDS)
+        else:
+            seen = run(folder, options.seed, singles=single, storms=single / 2, hold=HOLD)
+            seen.problems += delays(seen.seen)
     show(seen)
     return int(bool(seen.problems))
 

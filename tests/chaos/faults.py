@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from chaos.stage import Stage, Victim
+from etcd_cluster import etcd_version
 
 Kind = tuple[str, str]
 """A deed and its target."""
@@ -64,15 +65,31 @@ class Fault:
 
 def kinds(stage: Stage) -> list[Kind]:
     """All that can be done here."""
-    possible = ["kill", "freeze"]
-    if stage.network.can_cut:
-        possible.append("cut off")
-    if stage.network.can_slow:
-        possible.append("slow down")
-    found = list(product(possible, TARGETS))
-    if stage.network.can_cut:
-        found.append(("part from etcd", "a node"))
-    return found
+    can = {
+        "cut off": stage.network.can_cut,
+        "part from etcd": stage.network.can_cut,
+        "slow down": stage.network.can_slow,
+    }
+    possible = [(deed, target) for deed, target in product(DEEDS, TARGETS) if can.get(deed, True)]
+    members = [target for target in TARGETS if target != "a node"]
+    impossible = [("part from etcd", target) for target in members]
+    if forgets_when_killed():
+        impossible += [("kill", target) for target in members]
+    return [kind for kind in possible if kind not in impossible]
+
+
+def limits(stage: Stage) -> list[str]:
+    """What cannot be done here, and why."""
+    if not forgets_when_killed():
+        return [*stage.network.limits]
+    version = ".".join(map(str, etcd_version()))
+    advice = "give another one (ETCD=/usr/bin/etcd; Debian: apt-get install etcd-server)"
+    return [*stage.network.limits, f"members are not killed: etcd {version} may skip changes afterwards; {advice}"]
+
+
+def forgets_when_killed() -> bool:
+    """Whether this etcd may have other data than the others when it was killed and is back (etcd's issue 13766)."""
+    return (3, 5, 0) <= etcd_version() <= (3, 5, 2)
 
 
 def fault(stage: Stage, kind: Kind, chance: random.Random) -> Fault:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from chaos.availability import Wait, longest
 from chaos.checker import violations
-from chaos.faults import Fault, Kind, fault, kinds
+from chaos.faults import Fault, Kind, fault, kinds, limits
 from chaos.history import WRITES, History
 from chaos.load import Client, Keeper, Reader, Watcher, Writer
 from chaos.stage import Stage, standing
@@ -25,11 +25,12 @@ CATCH_UP_SECONDS = 20.0
 
 
 class Seen(NamedTuple):
-    """A fault: how many seconds it lasted, how many more it took until all were well again, and how long clients had to
-    wait at most.
+    """A fault: when it began, how many seconds it lasted, how many more it took until all were well again, and how
+    long clients had to wait at most.
     """
 
     words: str
+    began: float
     lasted: float
     recovery: float
     waits: dict[str, Wait | None]
@@ -39,8 +40,6 @@ class Seen(NamedTuple):
 class Report:
     """What came of it. `problems`: all that must not be."""
 
-    seed: int
-    limits: Sequence[str]
     history: History = field(default_factory=History)
     seen: list[Seen] = field(default_factory=list)
     storms: int = 0
@@ -53,7 +52,7 @@ class Run:
 
     def __init__(self, stage: Stage, seed: int, hold: float) -> None:
         self.stage = stage
-        self.report = Report(seed, stage.network.limits)
+        self.report = Report()
         self._hold = hold
         self._chance = random.Random(seed)
         self._over, self._all_over = threading.Event(), threading.Event()
@@ -94,9 +93,8 @@ class Run:
             fault_.end(self.stage)
             self._recovered(fault_.words)
             recovered = time.monotonic()
-            seen = Seen(fault_.words, ended - began, recovered - ended, self._waits(began, recovered))
+            seen = Seen(fault_.words, began, ended - began, recovered - ended, self._waits(began, recovered))
             self.report.seen.append(seen)
-            self._judge(seen, began)
             print(row(seen), flush=True)
 
     def storm(self, until: float) -> None:
@@ -155,15 +153,17 @@ class Run:
             "writes": longest((op for op in operations if op.kind in WRITES), began, ended),
         }
 
-    def _judge(self, seen: Seen, began: float) -> None:
-        for what, wait in seen.waits.items():
+
+def delays(seen: Iterable[Seen]) -> Iterator[str]:
+    """Which of these were longer than promised."""
+    for one in seen:
+        for what, wait in one.waits.items():
             if wait is None:
-                self.report.problems.append(f"NOBODY ASKED: {seen.words}: there were no {what}")
+                yield f"NOBODY ASKED: {one.words}: there were no {what}"
             elif wait.seconds > MOST_SECONDS[what]:
-                since = wait.began - began
-                self.report.problems.append(
-                    f"AWAY TOO LONG: {seen.words}: {wait.client} waited {wait.seconds:.2f} s for {what} (expected: at most "
-                    f"{MOST_SECONDS[what]:g}), from {since:+.2f} s of the fault on, which lasted {seen.lasted:.2f} s"
+                yield (
+                    f"AWAY TOO LONG: {one.words}: {wait.client} waited {wait.seconds:.2f} s for {what} (expected: at "
+                    f"most {MOST_SECONDS[what]:g}), from {wait.began - one.began:+.2f} s of the fault on"
                 )
 
 
@@ -177,24 +177,25 @@ HEADING = f"{'':40}{'lasted':>8}{'recovery':>10}{'reads':>8}{'writes':>8}  [s]"
 
 
 def run(folder: Path, seed: int, *, singles: float, storms: float, hold: float, wanted: Sequence[Kind] = ()) -> Report:
-    """Faults one by one for about `singles` seconds, then several at once for `storms`. `wanted`: these kinds, once
-    each, instead of all again and again; `hold`: seconds that each lasts.
+    """Faults one by one for about `singles` seconds, then several at once for `storms`. `wanted`: these kinds, as far
+    as they can be done here, once each, instead of all again and again; `hold`: seconds that each lasts.
     """
     with standing(folder) as stage:
         acting = Run(stage, seed, hold)
-        for limit in stage.network.limits:
+        for limit in limits(stage):
             print(limit)
         acting.start()
-        print(HEADING)
-        acting.one_by_one(wanted or _all_kinds(stage, random.Random(seed)), time.monotonic() + singles)
+        print(HEADING, flush=True)
+        possible = kinds(stage)
+        once = [kind for kind in wanted if kind in possible]
+        acting.one_by_one(once or _again_and_again(possible, random.Random(seed)), time.monotonic() + singles)
         calm_until = time.monotonic()
         acting.storm(calm_until + storms)
         acting.finish(calm_until)
         return acting.report
 
 
-def _all_kinds(stage: Stage, chance: random.Random) -> Iterator[Kind]:
-    """Each kind before any comes again."""
+def _again_and_again(possible: Sequence[Kind], chance: random.Random) -> Iterator[Kind]:
+    """Each before any comes again."""
     while True:
-        every = kinds(stage)
-        yield from chance.sample(every, len(every))
+        yield from chance.sample(possible, len(possible))
