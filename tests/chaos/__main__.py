@@ -17,8 +17,9 @@ from pathlib import Path
 
 from chaos.run import Report, delays, run
 
-HOLD = 4.0
-"""Seconds that a fault lasts: longer than an election and all timeouts, shorter than the leases of etcd."""
+HOLD = 3.0
+"""Seconds that a fault lasts: longer than an election and all timeouts; with what it takes until all are well again,
+shorter than the leases of etcd."""
 SHORT_HOLD = 2.0
 SHOWN = 30
 MAIN_KINDS = (

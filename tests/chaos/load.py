@@ -23,6 +23,9 @@ LEASE = 5.0
 PAUSE = 0.04
 """Seconds that a client rests between two calls at most: all of them have two processors together."""
 
+MOST_CALLS = 200
+"""Of one proxy."""
+
 OPEN = [f"open.{number}" for number in range(12)]
 """Names that anybody registers and removes."""
 SAFE = [f"safe.{number}" for number in range(6)]
@@ -31,7 +34,7 @@ PREFIXES = ("", "open.", "safe.", "held.")
 
 
 class Client(threading.Thread):
-    """One that goes on until `over`, at any node; at that of `locations` first which comes first."""
+    """One that goes on until `over`, at the nodes at `locations`."""
 
     timeout = READ_TIMEOUT
 
@@ -39,7 +42,7 @@ class Client(threading.Thread):
         self, name: str, locations: Sequence[str], history: History, over: threading.Event, seed: object
     ) -> None:
         super().__init__(name=name, daemon=True)
-        self._locations = ",".join(locations)
+        self._locations = locations
         self._history = history
         self._over = over
         self._chance = random.Random(f"{seed} {name}")
@@ -49,9 +52,12 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         try:
-            with self._located() as proxy:
-                while not self._over.wait(self._chance.random() * PAUSE):
-                    self.act(proxy)
+            while not self._over.is_set():
+                with self._located() as proxy:
+                    for _ in range(self._chance.randrange(MOST_CALLS)):
+                        if self._over.wait(self._chance.random() * PAUSE):
+                            break
+                        self.act(proxy)
         except BaseException as problem:
             self.problem = problem
             raise
@@ -61,10 +67,12 @@ class Client(threading.Thread):
         raise NotImplementedError
 
     def _located(self) -> Proxy:
+        """A proxy that begins at any of the nodes. Otherwise all clients would soon be at those that never failed."""
         settings = Settings(commtimeout=self.timeout)
         while True:
+            order = self._chance.sample(self._locations, len(self._locations))
             with suppress(PyroError):
-                return locate(self._locations, settings=settings)
+                return locate(",".join(order), settings=settings)
 
     def _uri(self) -> str:
         self._registrations += 1

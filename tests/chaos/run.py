@@ -14,7 +14,7 @@ from typing import NamedTuple
 from chaos.availability import Wait, longest
 from chaos.checker import violations
 from chaos.faults import Fault, Kind, fault, kinds, limits
-from chaos.history import WRITES, History
+from chaos.history import History
 from chaos.load import Client, Keeper, Reader, Watcher, Writer
 from chaos.stage import Stage, standing
 from etcd_cluster import wait_until
@@ -56,19 +56,16 @@ class Run:
         self._hold = hold
         self._chance = random.Random(seed)
         self._over, self._all_over = threading.Event(), threading.Event()
-        order = stage.locations
-
-        def turned(number: int) -> list[str]:
-            return order[number % 3 :] + order[: number % 3]
-
-        history = self.report.history
+        history, places = self.report.history, stage.locations
         self.watchers = [
-            Watcher(f"watcher{n}", turned(n), history, self._all_over, seed, prefix=prefix)
+            Watcher(f"watcher{n}", places, history, self._all_over, seed, prefix=prefix)
             for n, prefix in enumerate(("", "", "safe.", "held."))
         ]
-        clients = [("reader", Reader), ("writer", Writer), ("keeper", Keeper)]
+        kinds_of_clients = {"reader": Reader, "writer": Writer, "keeper": Keeper}
         self.clients: list[Client] = [
-            make(f"{name}{n}", turned(n), history, self._over, seed) for name, make in clients for n in range(3)
+            make(f"{name}{n}", places, history, self._over, seed)
+            for name, make in kinds_of_clients.items()
+            for n in range(3)
         ]
 
     def start(self) -> None:
@@ -102,17 +99,17 @@ class Run:
         while time.monotonic() < until:
             chosen: list[Fault] = []
             for kind in self._chance.sample(kinds(self.stage), self._chance.randint(2, 4)):
-                with suppress(AssertionError):  # no member leads the others now
-                    fault_ = fault(self.stage, kind, self._chance)
-                    if fault_.victim not in [other.victim for other in chosen]:
-                        chosen.append(fault_)
-                        fault_.begin(self.stage)
-                        self._over.wait(self._chance.random() * self._hold / 2)
-            self._over.wait(self._chance.random() * 2 * self._hold)
-            for fault_ in chosen:
-                fault_.end(self.stage)
+                another = fault(self.stage, kind, self._chance)
+                if another.victim not in [one.victim for one in chosen]:
+                    chosen.append(another)
+            for one in chosen:
+                one.begin(self.stage)
                 self._over.wait(self._chance.random() * self._hold / 2)
-            words = "; ".join(fault_.words for fault_ in chosen)
+            self._over.wait(self._chance.random() * 2 * self._hold)
+            for one in chosen:
+                one.end(self.stage)
+                self._over.wait(self._chance.random() * self._hold / 2)
+            words = "; ".join(one.words for one in chosen)
             self._recovered(words)
             self.report.storms += 1
             print(f"at once: {words}", flush=True)
@@ -150,7 +147,7 @@ class Run:
         operations = list(self.report.history.operations)
         return {
             "reads": longest((op for op in operations if op.client.startswith("reader")), began, ended),
-            "writes": longest((op for op in operations if op.kind in WRITES), began, ended),
+            "writes": longest((op for op in operations if op.needs_etcd), began, ended),
         }
 
 

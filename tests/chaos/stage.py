@@ -111,7 +111,7 @@ class Stage:
     def _leader(self) -> Member | None:
         for number, member in enumerate(self.members):
             status = self.cluster.ask("/v3/maintenance/status", {}, number)
-            if status and status["leader"] == status["header"]["member_id"]:
+            if status and status.get("leader") == status["header"]["member_id"]:
                 return member
         return None
 
