@@ -11,7 +11,7 @@ from threading import Event
 from typing import Any, Final
 
 from pyronym.directory.record import Change, Record
-from pyronym.errors import StorageError
+from pyronym.errors import StorageError, UnchangedError
 from pyronym.settings import Settings
 from pyronym.storage.base import ChangeRefusedError, failure, refusal
 from pyronym.storage.etcd.address import etcd_address
@@ -60,6 +60,13 @@ def _where_to_look(problem: EtcdError) -> str:
     return "check the address, and etcd"
 
 
+def _advice(problem: RefusedError) -> str:
+    code = problem.code
+    if code == INVALID and any(words in str(problem) for words in ("authentication failed", "user name is empty")):
+        code = UNAUTHENTICATED
+    return _ADVICE.get(code, "see etcd's log")
+
+
 @dataclass(frozen=True)
 class _Plain:
     """Changes that were decided on nothing."""
@@ -105,7 +112,7 @@ class EtcdStorage:
         try:
             self.revision, records = self._reached(self._read)
         except RefusedError as problem:
-            raise self._failure("cannot read", problem) from problem
+            raise failure("cannot read", self.description, problem, _advice(problem)) from problem
         return records
 
     def follow(self, listener: Listener) -> None:
@@ -225,7 +232,7 @@ class EtcdStorage:
         except RefusedError as problem:
             if problem.code == INVALID:
                 raise refusal(self.description, problem, "make it smaller") from problem
-            raise self._failure("nothing was changed in", problem) from problem
+            raise UnchangedError(f"{self.description}: {problem}; {_advice(problem)}") from problem
 
     def _ask(self, items: Sequence[SharedItem], timeout: float) -> dict[str, Any]:
         request = transaction(items, self._keys, self._leases.for_record)
@@ -311,10 +318,4 @@ class EtcdStorage:
         return failure("cannot use", self.description, f"the prefix is not pyronym's: {why}", "give another one")
 
     def _unchanged(self, why: object) -> StorageError:
-        return failure("nothing was changed in", self.description, why, "try again when etcd is back")
-
-    def _failure(self, what: str, problem: EtcdError) -> StorageError:
-        code = problem.code if isinstance(problem, RefusedError) else 0
-        if code == INVALID and any(words in str(problem) for words in ("authentication failed", "user name is empty")):
-            code = UNAUTHENTICATED
-        return failure(what, self.description, problem, _ADVICE.get(code, "see etcd's log"))
+        return UnchangedError(f"{self.description}: {why}; try again when etcd is back")
