@@ -8,13 +8,14 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
 from chaos.availability import Wait, longest
 from chaos.checker import violations
 from chaos.faults import Fault, Kind, fault, kinds, limits
-from chaos.history import History
+from chaos.history import History, Operation, Outcome
 from chaos.load import Client, Keeper, Reader, Watcher, Writer
 from chaos.stage import Stage, standing
 from etcd_cluster import wait_until
@@ -22,6 +23,8 @@ from etcd_cluster import wait_until
 MOST_SECONDS = {"reads": 1.0, "writes": 5.0}
 """That a client may have to wait for, when one thing goes wrong."""
 CATCH_UP_SECONDS = 20.0
+BEFORE_SECONDS = 10.0
+"""Before a fault. What clients did earlier has nothing to do with it."""
 
 
 class Seen(NamedTuple):
@@ -77,6 +80,16 @@ class Run:
         acted = {op.client for op in list(self.report.history.operations)}
         return acted >= {client.name for client in self.clients}
 
+    def _all_answered(self, since: float) -> bool:
+        """Whether there was an answer for each reader and each writer to what was asked for after this time."""
+        answers = [op for op in self._latest(since) if op.invoked > since and op.outcome is Outcome.OK]
+        answered = {op.client for op in answers if op.needs_etcd or op.kind in ("lookup", "list")}
+        return answered >= {client.name for client in self.clients if not isinstance(client, Keeper)}
+
+    def _latest(self, since: float) -> Iterator[Operation]:
+        """What was answered after this time, the latest first."""
+        return takewhile(lambda op: op.returned > since, reversed(self.report.history.operations))
+
     def one_by_one(self, wanted: Iterable[Kind], until: float) -> None:
         """Faults of these kinds, one after the other, with all well between them."""
         for kind in wanted:
@@ -90,6 +103,7 @@ class Run:
             fault_.end(self.stage)
             self._recovered(fault_.words)
             recovered = time.monotonic()
+            wait_until(lambda since=recovered: self._all_answered(since), "all clients are answered again")
             seen = Seen(fault_.words, began, ended - began, recovered - ended, self._waits(began, recovered))
             self.report.seen.append(seen)
             print(row(seen), flush=True)
@@ -144,7 +158,7 @@ class Run:
             raise AssertionError(f"after {words}: {problem}{said}") from problem
 
     def _waits(self, began: float, ended: float) -> dict[str, Wait | None]:
-        operations = list(self.report.history.operations)
+        operations = list(self._latest(began - BEFORE_SECONDS))
         return {
             "reads": longest((op for op in operations if op.client.startswith("reader")), began, ended),
             "writes": longest((op for op in operations if op.needs_etcd), began, ended),
