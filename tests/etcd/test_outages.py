@@ -13,6 +13,7 @@ from pyronym.client.locate import locateNS
 from pyronym.directory.record import EXPIRED, REGISTERED, REMOVED
 from pyronym.errors import NamingError, StorageError
 from pyronym.service.pipeline import waited_for
+from pyronym.storage.etcd import gateway
 
 TAGS = frozenset()
 URI = "PYRO:o@h:1"
@@ -82,6 +83,29 @@ def test_a_change_whose_answer_is_lost_is_uncertain_and_shows_later(fragile, nod
         register(a, "after")
     finally:
         relay.close()
+
+
+def test_a_member_that_is_silent_when_it_is_to_be_followed_is_left(fragile, node):
+    (member,) = fragile.members
+    relay = Relay((member.host, member.client_port))
+    try:
+        a = node(f"etcd://{relay.location},{member.location}/p")
+        relay.hold()
+        a._sharing.storage._follower.begin_again()
+        wait_until(lambda: a._sharing.storage._gateway.endpoint.endswith(member.location), "the other way is taken")
+        fragile.put("p/names/new", '{"v":1,"uri":"PYRO:o@h:1"}')
+        knows(a, "new")
+    finally:
+        relay.close()
+
+
+def test_a_watch_may_be_silent_for_longer_than_it_may_take_to_begin(cluster, prefix, node, monkeypatch):
+    monkeypatch.setattr(gateway, "BEGIN_SECONDS", 0.2)
+    follower = node(cluster.url(prefix))._sharing.storage._follower
+    stream = wait_until(lambda: follower._stream, "it follows")
+    silent_since = time.monotonic()
+    wait_until(lambda: time.monotonic() > silent_since + 0.6, "it was silent")
+    assert follower._stream is stream
 
 
 def test_a_frozen_etcd_stops_changes_but_not_lookups(fragile, node):

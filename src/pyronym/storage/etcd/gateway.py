@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS: Final = 1.0
 """To connect takes a round trip; a machine that is gone does not refuse, it says nothing."""
 
+BEGIN_SECONDS: Final = 2.0
+"""Until a stream begins. The first answer comes at once, for the next one it may have to wait for ever."""
+
 _CERTAIN_CODES: Final = frozenset({3, 5, 7, 8, 9, 11, 12, 16})
 """Codes of gRPC with which etcd refuses what it has not begun: wrong arguments, no lease, no permission, no space."""
 INVALID, NOT_FOUND, DENIED, NO_SPACE, OUT_OF_RANGE, UNAUTHENTICATED = 3, 5, 7, 8, 11, 16
@@ -134,13 +137,14 @@ class Gateway:
     def stream(self, path: str, body: Mapping[str, object]) -> Stream:
         """The answers to a request that is answered again and again. EtcdError if none can be had."""
         endpoint = self.endpoint
+        limit = urllib3.Timeout(connect=CONNECT_SECONDS, read=BEGIN_SECONDS)
         try:
-            response = self._request(
-                endpoint, path, body, urllib3.Timeout(connect=CONNECT_SECONDS, read=None), preload=False
-            )
+            response = self._request(endpoint, path, body, limit, preload=False)
         except (UnreachableError, UnansweredError):
             self._leave(endpoint)
             raise
+        if isinstance(response.connection, HTTPConnection) and response.connection.sock is not None:
+            response.connection.sock.settimeout(None)
         return Stream(response, endpoint)
 
     def close(self) -> None:
