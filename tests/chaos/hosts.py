@@ -19,8 +19,10 @@ LINE = "line"
 """What each host calls its only interface."""
 NOBODY = "02:00:00:00:00:01"
 """A hardware address that no host has."""
-SLOWLY = ("delay", "40ms", "20ms", "loss", "3%")
-"""What `tc netem` is told. A request and its answer take as long as to another continent, over a bad line."""
+FAR = ("netem", "delay", "40ms", "20ms", "loss", "3%")
+"""What `tc` is told: a request and its answer take as long as to another continent, over a bad line."""
+NARROW = ("tbf", "rate", "128kbit", "burst", "1600", "latency", "150ms")
+"""Where the kernel has no netem: so little gets through that the rest is late, or lost."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,13 @@ class Machine:
 
 @dataclass(frozen=True)
 class Network:
-    """The machines by their names. `limits`: what cannot be done to the lines between them, and why."""
+    """The machines by their names. `slowly`: what makes a line slow, if anything does. `limits`: what cannot be done,
+    and why.
+    """
 
     machines: dict[str, Machine]
     switch: Host | None
+    slowly: Sequence[str]
     limits: Sequence[str]
 
     @property
@@ -52,7 +57,7 @@ class Network:
 
     @property
     def can_slow(self) -> bool:
-        return not self.limits
+        return bool(self.slowly)
 
     def cut(self, machine: Machine) -> None:
         """Have nothing come from this machine, nor to it. Nobody is told: it is as if a cable were pulled."""
@@ -73,7 +78,7 @@ class Network:
 
     def slow(self, machine: Machine) -> None:
         """Have what this machine sends arrive late, or not at all."""
-        _run(machine.host, "tc", "qdisc", "add", "dev", LINE, "root", "netem", *SLOWLY)
+        _run(machine.host, "tc", "qdisc", "add", "dev", LINE, "root", *self.slowly)
 
     def quicken(self, machine: Machine) -> None:
         """Undo that."""
@@ -95,7 +100,7 @@ def network(*names: str) -> Iterator[Network]:
 def _on_loopback(names: Sequence[str], limit: str) -> Network:
     addresses = {name: f"127.0.0.{20 + number}" for number, name in enumerate(names)}
     machines = {name: Machine(name, address, free_ports(address, 2)) for name, address in addresses.items()}
-    return Network(machines, None, [limit])
+    return Network(machines, None, (), [limit])
 
 
 def _on_switch(switch: Host, made: dict[str, Host]) -> Network:
@@ -110,17 +115,23 @@ def _on_switch(switch: Host, made: dict[str, Host]) -> Network:
         host.run("ip", "link", "set", "dev", name, "name", LINE, "up")
         switch.run("ip", "link", "set", "dev", name, "master", SWITCH)
     switch.enter()
-    return Network(machines, switch, _limits(next(iter(machines.values()))))
+    return _with_slow_lines(machines, switch)
 
 
-def _limits(machine: Machine) -> list[str]:
-    probe = Network({}, None, [])
-    try:
-        probe.slow(machine)
-    except AssertionError as problem:
-        return [f"nothing is slowed down: {problem}"]
-    probe.quicken(machine)
-    return []
+def _with_slow_lines(machines: dict[str, Machine], switch: Host) -> Network:
+    """Slow in a way that this kernel has, if it has one."""
+    limits: list[str] = []
+    for slowly in (FAR, NARROW):
+        made = Network(machines, switch, slowly, limits)
+        anyone = next(iter(machines.values()))
+        try:
+            made.slow(anyone)
+        except AssertionError as problem:
+            limits.append(f"no line is made slow by {slowly[0]}: {problem}")
+        else:
+            made.quicken(anyone)
+            return made
+    return Network(machines, switch, (), limits)
 
 
 def _run(host: Host | None, *words: str) -> None:
