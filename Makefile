@@ -75,6 +75,7 @@ torture-storage: setup
 	PYTHONPATH=tests:tests/storage $(BIN)/python -m torture.storage --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 chaos: setup
+	$(BIN)/python tests/stock.py
 	PYTHONPATH=tests $(BIN)/python -m chaos --minutes $(or $(MINUTES),15) $(if $(SEED),--seed $(SEED))
 
 lint: setup

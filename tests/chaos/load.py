@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from chaos.history import WRITES, Answer, History, Kind, Operation, Outcome, Told
+from processes import SCRIPTS, Process
 from pyronym.client.locate import locate
 from pyronym.client.proxy import Proxy
 from pyronym.errors import CommunicationError, NameTakenError, NamingError, PyroError, UncertainError, UnknownNameError
@@ -108,6 +111,21 @@ class Client(threading.Thread):
     def _register(self, proxy: Proxy, name: str, **more: Any) -> Operation:
         uri = self._uri()
         return self._do(proxy, "register", name, lambda: proxy.register(name, uri, **more), uri=uri)
+
+
+def stock_client(python: Path, location: str, seed: int) -> Process:
+    """A stock Pyro4 program, which stays with its node and writes down what it sees for `operations_of`."""
+    uri = f"PYRO:Pyro.NameServer@{location}"
+    script = SCRIPTS / "chaos_client.py"
+    return Process([python, "-W", "ignore", script, uri, str(seed), ",".join(OPEN), ",".join(SAFE)])
+
+
+def operations_of(stock: Process, location: str) -> Iterator[Operation]:
+    """What it has seen."""
+    for line in stock.lines:
+        said = json.loads(line)
+        outcome = Outcome(said.pop("outcome"))
+        yield Operation(client="stock", node=location, outcome=outcome, **said)
 
 
 def node_of(proxy: Proxy) -> str:

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -16,9 +16,10 @@ from chaos.availability import Wait, longest
 from chaos.checker import violations
 from chaos.faults import Fault, Kind, fault, kinds, limits
 from chaos.history import History, Operation, Outcome
-from chaos.load import Client, Keeper, Reader, Watcher, Writer
+from chaos.load import Client, Keeper, Reader, Watcher, Writer, operations_of, stock_client
 from chaos.stage import Stage, standing
 from etcd_cluster import wait_until
+from stock import PYRO4
 
 MOST_SECONDS = {"reads": 1.0, "writes": 5.0}
 """That a client may have to wait for, when one thing goes wrong."""
@@ -70,6 +71,8 @@ class Run:
             for name, make in kinds_of_clients.items()
             for n in range(3)
         ]
+
+        self.stock = stock_client(PYRO4.ensure(), places[0], seed)
 
     def start(self) -> None:
         for client in [*self.watchers, *self.clients]:
@@ -134,6 +137,9 @@ class Run:
         history = self.report.history
         for client in self.clients:
             client.join(10)
+        if status := self.stock.terminate():
+            self.report.problems.append(f"ENDED: the stock client, with {status}:\n{self.stock.output[-2000:]}")
+        history.operations += operations_of(self.stock, self.stage.locations[0])
         history.commits = list(self.stage.commits())
         last = history.commits[-1].revision
         with suppress(AssertionError):  # then the checker says so
@@ -191,8 +197,10 @@ def run(folder: Path, seed: int, *, singles: float, storms: float, hold: float, 
     """Faults one by one for about `singles` seconds, then several at once for `storms`. `wanted`: these kinds, as far
     as they can be done here, once each, instead of all again and again; `hold`: seconds that each lasts.
     """
-    with standing(folder) as stage:
+    with ExitStack() as running:
+        stage = running.enter_context(standing(folder))
         acting = Run(stage, seed, hold)
+        running.callback(acting.stock.close)
         for limit in limits(stage):
             print(limit)
         acting.start()
