@@ -29,7 +29,7 @@ class Operation:
 
     `name`: a name; of a list, the prefix. `node`: which one answered, "" if none did. `uri`: what was to be registered;
     of a lookup, what was found, None where there is no such name. `listing`: what a list found. `count`: the number of
-    names that it removed, renewed or registered. `lease`: seconds, of a registration with one and of its renewals.
+    names that a remove removed, or a renew renewed. `lease`: seconds, of a registration with one and of its renewals.
     """
 
     client: str
@@ -50,8 +50,9 @@ class Operation:
         """Whether it was one that no node can answer alone. That a name is taken or unknown is known from memory, and
         renewals are counted there.
         """
-        nothing_to_do = self.outcome is Outcome.TAKEN or (self.outcome is Outcome.OK and not self.count)
-        return self.kind == "register" or (self.kind in ("register_safe", "remove") and not nothing_to_do)
+        if self.kind == "remove":
+            return self.outcome is not Outcome.OK or self.count > 0
+        return self.kind in ("register", "register_safe") and self.outcome is not Outcome.TAKEN
 
     def __str__(self) -> str:
         if self.kind == "list":

@@ -33,7 +33,9 @@ OPEN = [f"open.{number}" for number in range(12)]
 """Names that anybody registers and removes."""
 SAFE = [f"safe.{number}" for number in range(6)]
 """Names that are only registered where there are none."""
-PREFIXES = ("", "open.", "safe.", "held.")
+HELD = "held."
+"""What names that are kept by renewing them begin with."""
+PREFIXES = ("", "open.", "safe.", HELD)
 
 
 class Client(threading.Thread):
@@ -77,10 +79,6 @@ class Client(threading.Thread):
             with suppress(PyroError):
                 return locate(",".join(order), settings=settings)
 
-    def _uri(self) -> str:
-        self._registrations += 1
-        return f"PYRO:{self.name}-{self._registrations}@host:1"
-
     def _do(self, proxy: Proxy, kind: Kind, name: str, ask: Callable[[], Any], **details: Any) -> Operation:
         """Make a call and write it down."""
         invoked, outcome, words = time.monotonic(), Outcome.OK, ""
@@ -108,9 +106,14 @@ class Client(threading.Thread):
         self._history.operations.append(operation)
         return operation
 
-    def _register(self, proxy: Proxy, name: str, **more: Any) -> Operation:
-        uri = self._uri()
-        return self._do(proxy, "register", name, lambda: proxy.register(name, uri, **more), uri=uri)
+    def _register(self, proxy: Proxy, name: str, kind: Kind = "register", **more: Any) -> Any:
+        """What the name server gives, None if it gives nothing."""
+        self._registrations += 1
+        uri = f"PYRO:{self.name}-{self._registrations}@host:1"
+        given: list[Any] = []
+        lease = more.get("lease")
+        self._do(proxy, kind, name, lambda: given.append(proxy.register(name, uri, **more)), uri=uri, lease=lease)
+        return given[0] if given else None
 
 
 def stock_client(python: Path, location: str, seed: int) -> Process:
@@ -169,8 +172,8 @@ class Writer(Client):
         return name
 
     def _take(self, proxy: Proxy) -> str:
-        name, uri = self._chance.choice(SAFE), self._uri()
-        self._do(proxy, "register_safe", name, lambda: proxy.register(name, uri, safe=True), uri=uri)
+        name = self._chance.choice(SAFE)
+        self._register(proxy, name, "register_safe", safe=True)
         return name
 
     def _remove(self, proxy: Proxy) -> str:
@@ -183,27 +186,18 @@ class Keeper(Client):
     """Has a record with a lease, which it renews several times in each."""
 
     timeout = WRITE_TIMEOUT
-    _held: str | None = None
+    _id: str | None = None
 
     def act(self, proxy: Proxy) -> None:
-        name = f"held.{self.name}"
-        if self._held is None:
-            uri = self._uri()
-            held: dict[str, Any] = {}
-            self._do(
-                proxy,
-                "register",
-                name,
-                lambda: held.update(proxy.register(name, uri, lease=LEASE)),
-                uri=uri,
-                lease=LEASE,
-            )
-            self._held = held.get("id")
+        name = f"{HELD}{self.name}"
+        if self._id is None:
+            lease = self._register(proxy, name, lease=LEASE)
+            self._id = lease and lease["id"]
         else:
-            names = {name: self._held}
+            names = {name: self._id}
             renewed = self._do(proxy, "renew", name, lambda: proxy.renew(names), lease=LEASE)
             if renewed.outcome is Outcome.OK and not renewed.count:
-                self._held = None
+                self._id = None
         self._over.wait(LEASE / 10)
 
 

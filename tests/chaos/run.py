@@ -16,7 +16,7 @@ from chaos.availability import Wait, longest
 from chaos.checker import violations
 from chaos.faults import Fault, Kind, fault, kinds, limits
 from chaos.history import History, Operation, Outcome
-from chaos.load import Client, Keeper, Reader, Watcher, Writer, operations_of, stock_client
+from chaos.load import HELD, Client, Keeper, Reader, Watcher, Writer, operations_of, stock_client
 from chaos.stage import Stage, standing
 from etcd_cluster import wait_until
 from stock import PYRO4
@@ -63,7 +63,7 @@ class Run:
         history, places = self.report.history, stage.locations
         self.watchers = [
             Watcher(f"watcher{n}", places, history, self._all_over, seed, prefix=prefix)
-            for n, prefix in enumerate(("", "", "safe.", "held."))
+            for n, prefix in enumerate(("", "", "safe.", HELD))
         ]
         kinds_of_clients = {"reader": Reader, "writer": Writer, "keeper": Keeper}
         self.clients: list[Client] = [
@@ -71,7 +71,6 @@ class Run:
             for name, make in kinds_of_clients.items()
             for n in range(3)
         ]
-
         self.stock = stock_client(PYRO4.ensure(), places[0], seed)
 
     def start(self) -> None:
@@ -140,6 +139,7 @@ class Run:
         if status := self.stock.terminate():
             self.report.problems.append(f"ENDED: the stock client, with {status}:\n{self.stock.output[-2000:]}")
         history.operations += operations_of(self.stock, self.stage.locations[0])
+        self.stage.nodes[0].ask("remove", prefix=HELD)  # before their leases end, while the others are looked at
         history.commits = list(self.stage.commits())
         last = history.commits[-1].revision
         with suppress(AssertionError):  # then the checker says so

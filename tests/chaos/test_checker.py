@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chaos.availability import longest
 from chaos.checker import violations
-from chaos.history import Answer, Commit, History, Operation, Outcome, Told
+from chaos.history import Answer, Commit, History, Kind, Operation, Outcome, Told
 
 A, B, C = "PYRO:a@h:1", "PYRO:b@h:1", "PYRO:c@h:1"
 
@@ -319,6 +319,26 @@ def test_whatever_acknowledged_change_is_lost_is_found(seed: int, data: st.DataO
     lost = data.draw(st.sampled_from([commit for commit in history.commits if commit.uri in acknowledged]))
     history.commits.remove(lost)
     assert any(violation.startswith("LOST") for violation in violations(history))
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "count", "expected"),
+    [
+        ("register", Outcome.OK, 0, True),
+        ("register_safe", Outcome.OK, 0, True),
+        ("register_safe", Outcome.TAKEN, 0, False),
+        ("register_safe", Outcome.REFUSED, 0, True),
+        ("remove", Outcome.OK, 1, True),
+        ("remove", Outcome.OK, 0, False),
+        ("remove", Outcome.UNKNOWN, 0, True),
+        ("lookup", Outcome.OK, 0, False),
+        ("renew", Outcome.OK, 1, False),
+    ],
+)
+def test_only_what_needs_etcd_says_how_long_it_was_away(
+    kind: Kind, outcome: Outcome, count: int, expected: bool
+) -> None:
+    assert Operation("ann", kind, "x", "n0", 1.0, 1.1, outcome, count=count).needs_etcd is expected
 
 
 def test_a_wait_goes_from_the_first_call_in_vain_to_the_next_answer() -> None:

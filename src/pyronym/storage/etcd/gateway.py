@@ -37,7 +37,7 @@ CONNECT_SECONDS: Final = 1.0
 """To connect takes a round trip; a machine that is gone does not refuse, it says nothing."""
 
 BEGIN_SECONDS: Final = 2.0
-"""Until a stream begins. The first answer comes at once, for the next one it may have to wait for ever."""
+"""Until a stream begins: its first answer comes at once. The next one may be long in coming."""
 
 _CERTAIN_CODES: Final = frozenset({3, 5, 7, 8, 9, 11, 12, 16})
 """Codes of gRPC with which etcd refuses what it has not begun: wrong arguments, no lease, no permission, no space."""
