@@ -47,15 +47,17 @@ class Host:
 @contextmanager
 def hosts(*names: str) -> Iterator[list[Host]]:
     """Hosts without any link yet. NoNamespacesError where none can be made."""
-    made = [Host(f"pyronym-{os.getpid()}-{name}") for name in names]
+    made: list[Host] = []
     try:
-        for host in made:
+        for name in names:
+            host = Host(f"pyronym-{os.getpid()}-{name}")
             try:
                 _run("ip", "netns", "add", host.namespace)
             except FileNotFoundError as problem:
                 raise NoNamespacesError("there is no `ip` command (Debian: apt-get install iproute2)") from problem
             except AssertionError as problem:
                 raise NoNamespacesError(f"network namespaces cannot be made here: {problem}") from problem
+            made.append(host)
             # No addresses but those that a test gives.
             host.run("sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/default/addr_gen_mode")
             host.run("ip", "link", "set", "lo", "up")
