@@ -6,8 +6,10 @@
 # make torture-storage   kill programs that write, and cut their power; ROUNDS= (100 of each) and SEED= change that
 # make lint    ruff: rules and format
 # make types   mypy, strict
+# make newcomer   follow the README and the tutorial, in an empty folder with an empty environment
 # make audit   look for known weaknesses in what is installed for pyronym (asks PyPI)
-# make docs    check that the links in the documentation lead somewhere
+# make links   check that the links in the documentation lead somewhere
+# make docs    build the documentation as a site, in build/site; warnings are errors
 # make bench   measure everything, beside stock Pyro and others; writes docs/performance.md (20 minutes, a quiet machine)
 # make bench-quick   the headline figures, compared with the results in the checkout (half a minute)
 # make bench-cluster   nodes on one etcd: registrations beside etcd's own puts, and the delay between two nodes
@@ -38,8 +40,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 BENCH_READY := .venv/.bench-ready
 FUZZ_READY := .venv/.fuzz-ready
+DOCS_READY := .venv/.docs-ready
 
-.PHONY: help setup serve test torture soak torture-storage lint types audit docs bench bench-quick bench-cluster profile \
+.PHONY: help setup serve test torture soak torture-storage lint types audit links docs newcomer bench bench-quick bench-cluster profile \
 	fuzz fuzz-server fuzz-corpus clean
 
 help:
@@ -58,7 +61,7 @@ $(READY): pyproject.toml
 serve: setup
 	$(BIN)/pyronym serve -n $(HOST) -p $(PORT) -s $(STORAGE) $(ARGS)
 
-test: lint types docs
+test: lint types links
 	$(BIN)/python tests/stock.py
 	$(BIN)/pytest -n 2 $(TESTS)
 
@@ -113,8 +116,19 @@ $(FUZZ_READY): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
 	@touch $(FUZZ_READY)
 
-docs: setup
+links: setup
 	$(BIN)/python docs/check_links.py
+
+docs: $(DOCS_READY)
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs build/site
+	@echo "open build/site/index.html"
+
+$(DOCS_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	@touch $(DOCS_READY)
+
+newcomer: setup
+	PYTHONPATH=tests $(BIN)/python tests/newcomer.py
 
 clean:
 	rm -rf .venv .stock .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist benchmarks/build
