@@ -1,7 +1,7 @@
 """What somebody does who has never heard of pyronym: in an empty folder, with an empty environment, as it is written.
 
-The checkout is cloned, the README is typed from its first command to its last, and then the tutorial, in another folder, with
-the wheel of the clone in place of what ``pip install pyronym`` would find. ``make test`` is left to who reads this.
+The checkout is cloned, the README is typed from its first command to its last, and then the tutorial, in another
+folder, with the wheel of the clone in place of what ``pip install pyronym`` would find.
 """
 
 from __future__ import annotations
