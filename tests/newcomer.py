@@ -23,7 +23,9 @@ KEPT = ("HOME", "PATH", "LANG", "PIP_INDEX_URL", "PIP_CONFIG_FILE", "PIP_EXTRA_I
 
 def main() -> None:
     port = str(free_port())
-    env = {"PORT": port, "PYRO_NS_PORT": port, **{name: os.environ[name] for name in KEPT if name in os.environ}}
+    env = {name: os.environ[name] for name in KEPT if name in os.environ}
+    env |= {"PORT": port, "PYRO_NS_PORT": port}
+    env["PIP_QUIET"] = "1"  # beside what is typed: no warnings about where this machine looks for packages
     with tempfile.TemporaryDirectory() as folder:
         clone, lab = Path(folder) / "pyronym", Path(folder) / "lab"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
