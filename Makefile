@@ -6,6 +6,9 @@
 # make torture-storage   kill programs that write, and cut their power; ROUNDS= (100 of each) and SEED= change that
 # make lint    ruff: rules and format
 # make types   mypy, strict
+# make dist    build wheel, sdist and manual pages (build/man), and try the wheel in empty environments
+# make sbom    list what an installation with all extras consists of, in dist/pyronym.cdx.json (CycloneDX)
+# make pin     write the versions that are installed for development into constraints.txt
 # make newcomer   follow the README and the tutorial, in an empty folder with an empty environment
 # make audit   look for known weaknesses in what is installed for pyronym (asks PyPI)
 # make links   check that the links in the documentation lead somewhere
@@ -20,6 +23,7 @@
 # make clean   remove all that make created (not names.sqlite)
 #
 # Needs Python 3.11 or later; another interpreter than python3: make setup PYTHON=python3.12
+# The very versions that this was developed with (constraints.txt): make setup PINNED=1
 
 PYTHON ?= python3
 HOST ?= localhost
@@ -35,14 +39,17 @@ SEED ?=
 COUNT ?= 100000
 FUZZ ?=
 FUZZ_SECONDS ?= 60
+PINNED ?=
 
 BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(PINNED),--constraint constraints.txt)
 READY := .venv/.ready
 BENCH_READY := .venv/.bench-ready
 FUZZ_READY := .venv/.fuzz-ready
 DOCS_READY := .venv/.docs-ready
+DIST_READY := .venv/.dist-ready
 
-.PHONY: help setup serve test torture soak torture-storage lint types audit links docs newcomer bench bench-quick bench-cluster profile \
+.PHONY: help setup serve test torture soak torture-storage lint types audit links docs dist sbom pin newcomer bench bench-quick bench-cluster profile \
 	fuzz fuzz-server fuzz-corpus clean
 
 help:
@@ -55,7 +62,7 @@ $(READY): pyproject.toml
 		|| { echo "pyronym needs Python 3.11 or later: make setup PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	$(INSTALL) --editable . --group dev
 	@touch $(READY)
 
 serve: setup
@@ -83,7 +90,7 @@ types: setup
 	$(BIN)/mypy
 
 audit: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group audit
+	$(INSTALL) --group audit
 	$(BIN)/pip-audit --local --skip-editable --strict
 
 bench: $(BENCH_READY)
@@ -99,7 +106,7 @@ profile: $(BENCH_READY)
 	$(BIN)/python -m benchmarks.profiling
 
 $(BENCH_READY): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	$(INSTALL) --group bench
 	$(BIN)/python tests/stock.py
 	@touch $(BENCH_READY)
 
@@ -113,7 +120,7 @@ fuzz-corpus: $(FUZZ_READY)
 	PYTHONPATH=tests $(BIN)/python -m fuzz.coverage --keep
 
 $(FUZZ_READY): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	$(INSTALL) --group fuzz
 	@touch $(FUZZ_READY)
 
 links: setup
@@ -124,8 +131,30 @@ docs: $(DOCS_READY)
 	@echo "open build/site/index.html"
 
 $(DOCS_READY): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	$(INSTALL) --group docs
 	@touch $(DOCS_READY)
+
+dist: $(DIST_READY)
+	rm -rf dist build/man
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/python docs/write_man_pages.py build/man
+	$(BIN)/pytest tests/check_wheel.py
+
+sbom: dist
+	rm -rf build/sbom
+	$(PYTHON) -m venv --without-pip build/sbom
+	$(BIN)/python -m pip --python build/sbom install --quiet --disable-pip-version-check \
+		"$$(echo dist/*.whl)[certs,etcd,fast]"
+	$(BIN)/cyclonedx-py environment build/sbom --pyproject pyproject.toml --output-reproducible -o dist/pyronym.cdx.json
+
+$(DIST_READY): $(READY)
+	$(INSTALL) --group dist
+	@touch $(DIST_READY)
+
+pin: $(DOCS_READY) $(DIST_READY)
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 newcomer: setup
 	PYTHONPATH=tests $(BIN)/python tests/newcomer.py

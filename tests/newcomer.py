@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from sessions import Session, examples, files, free_port
+from sessions import Session, blocks, examples, files, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 ADDRESSES = {"10.0.0.1": "127.0.0.1", "10.0.0.2": "127.0.0.2"}
@@ -40,7 +40,9 @@ def follow_readme(clone: Path, env: Mapping[str, str]) -> None:
     """Its commands, and then its lines of Python."""
     with Session(clone, env, {"9090": env["PORT"]}) as session:
         expect_nothing(session.differences(examples(clone / "README.md")))
-        python = [str(clone / ".venv" / "bin" / "python"), "-m", "doctest", "README.md"]
+        typed = [text for language, text in blocks(clone / "README.md") if language == "pycon"]
+        (clone / "typed.txt").write_text("\n".join(typed))
+        python = [str(clone / ".venv" / "bin" / "python"), "-m", "doctest", "typed.txt"]
         done = subprocess.run(python, cwd=clone, env=env, capture_output=True, text=True, check=False)
         expect_nothing(done.stdout + done.stderr)
 
