@@ -142,11 +142,12 @@ dist: $(DIST_READY)
 	$(BIN)/python docs/write_man_pages.py build/man
 	$(BIN)/pytest tests/check_wheel.py
 
-sbom: dist
+sbom: $(DIST_READY)
 	rm -rf build/sbom
 	$(PYTHON) -m venv --without-pip build/sbom
 	$(BIN)/python -m pip --python build/sbom install --quiet --disable-pip-version-check \
-		"$$(echo dist/*.whl)[certs,etcd,fast]"
+		".[certs,etcd,fast]"
+	mkdir -p dist
 	$(BIN)/cyclonedx-py environment build/sbom --pyproject pyproject.toml --output-reproducible -o dist/pyronym.cdx.json
 
 $(DIST_READY): $(READY)
