@@ -49,8 +49,9 @@ FUZZ_READY := .venv/.fuzz-ready
 DOCS_READY := .venv/.docs-ready
 DIST_READY := .venv/.dist-ready
 
-.PHONY: help setup serve test torture soak torture-storage lint types audit links docs dist sbom pin newcomer bench bench-quick bench-cluster profile \
+.PHONY: help setup serve test torture soak torture-storage lint types audit docs bench bench-quick bench-cluster profile \
 	fuzz fuzz-server fuzz-corpus clean
+.PHONY: links dist sbom pin newcomer
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
