@@ -8,8 +8,13 @@
 #                Needs root and iproute2 for hosts of their own; ETCD=/usr/bin/etcd takes another etcd than PyPI's
 # make lint    ruff: rules and format
 # make types   mypy, strict
+# make dist    build wheel, sdist and manual pages (build/man), and try the wheel in empty environments
+# make sbom    list what an installation with all extras consists of, in dist/pyronym.cdx.json (CycloneDX)
+# make pin     write the versions that are installed for development into constraints.txt
+# make newcomer   follow the README and the tutorial, in an empty folder with an empty environment
 # make audit   look for known weaknesses in what is installed for pyronym (asks PyPI)
-# make docs    check that the links in the documentation lead somewhere
+# make links   check that the links in the documentation lead somewhere
+# make docs    build the documentation as a site, in build/site; warnings are errors
 # make bench   measure everything, beside stock Pyro and others; writes docs/performance.md (20 minutes, a quiet machine)
 # make bench-quick   the headline figures, compared with the results in the checkout (half a minute)
 # make bench-cluster   nodes on one etcd: registrations, lookups, delays, a start; writes docs/scaling.md (5 minutes)
@@ -21,6 +26,7 @@
 # make clean   remove all that make created (not names.sqlite)
 #
 # Needs Python 3.11 or later; another interpreter than python3: make setup PYTHON=python3.12
+# The very versions that this was developed with (constraints.txt): make setup PINNED=1
 
 PYTHON ?= python3
 HOST ?= localhost
@@ -36,14 +42,18 @@ SEED ?=
 COUNT ?= 100000
 FUZZ ?=
 FUZZ_SECONDS ?= 60
+PINNED ?=
 
 BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(PINNED),--constraint constraints.txt)
 READY := .venv/.ready
 BENCH_READY := .venv/.bench-ready
 FUZZ_READY := .venv/.fuzz-ready
+DOCS_READY := .venv/.docs-ready
+DIST_READY := .venv/.dist-ready
 
-.PHONY: help setup serve test torture soak torture-storage chaos lint types audit docs bench bench-quick bench-cluster \
-	profile fuzz fuzz-server fuzz-corpus messages clean
+.PHONY: help setup serve test torture soak torture-storage chaos lint types audit links docs dist sbom pin newcomer \
+	bench bench-quick bench-cluster profile fuzz fuzz-server fuzz-corpus messages clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -55,13 +65,13 @@ $(READY): pyproject.toml
 		|| { echo "pyronym needs Python 3.11 or later: make setup PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	$(INSTALL) --editable . --group dev
 	@touch $(READY)
 
 serve: setup
 	$(BIN)/pyronym serve -n $(HOST) -p $(PORT) -s $(STORAGE) $(ARGS)
 
-test: lint types docs
+test: lint types links
 	$(BIN)/python tests/stock.py
 	$(BIN)/pytest -n 2 $(TESTS)
 
@@ -87,7 +97,7 @@ types: setup
 	$(BIN)/mypy
 
 audit: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group audit
+	$(INSTALL) --group audit
 	$(BIN)/pip-audit --local --skip-editable --strict
 
 bench: $(BENCH_READY)
@@ -103,7 +113,7 @@ profile: $(BENCH_READY)
 	$(BIN)/python -m benchmarks.profiling
 
 $(BENCH_READY): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	$(INSTALL) --group bench
 	$(BIN)/python tests/stock.py
 	@touch $(BENCH_READY)
 
@@ -117,7 +127,7 @@ fuzz-corpus: $(FUZZ_READY)
 	PYTHONPATH=tests $(BIN)/python -m fuzz.coverage --keep
 
 $(FUZZ_READY): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	$(INSTALL) --group fuzz
 	@touch $(FUZZ_READY)
 
 # An old release: what it makes runs with all later ones of protobuf.
@@ -127,8 +137,42 @@ messages:
 	cd src && ../build/messages/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
 		pyronym/storage/etcd/messages.proto
 
-docs: setup
+links: setup
 	$(BIN)/python docs/check_links.py
+
+docs: $(DOCS_READY)
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs build/site
+	@echo "open build/site/index.html"
+
+$(DOCS_READY): $(READY)
+	$(INSTALL) --group docs
+	@touch $(DOCS_READY)
+
+dist: $(DIST_READY)
+	rm -rf dist build/man
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/python docs/write_man_pages.py build/man
+	$(BIN)/pytest tests/check_wheel.py
+
+sbom: $(DIST_READY)
+	rm -rf build/sbom
+	$(PYTHON) -m venv --without-pip build/sbom
+	$(BIN)/python -m pip --python build/sbom install --quiet --disable-pip-version-check \
+		".[certs,etcd,fast,web]"
+	mkdir -p dist
+	$(BIN)/cyclonedx-py environment build/sbom --pyproject pyproject.toml --output-reproducible -o dist/pyronym.cdx.json
+
+$(DIST_READY): $(READY)
+	$(INSTALL) --group dist
+	@touch $(DIST_READY)
+
+pin: $(DOCS_READY) $(DIST_READY)
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+newcomer: setup
+	PYTHONPATH=tests $(BIN)/python tests/newcomer.py
 
 clean:
 	rm -rf .venv .stock .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist benchmarks/build

@@ -30,7 +30,9 @@ class Terminal:
         for variable in ("COLUMNS", "LINES", "NO_COLOR"):
             if variable not in (env or {}):
                 environment.pop(variable, None)
-        self._popen = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment)
+        self._popen = subprocess.Popen(
+            command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+        )
         os.close(slave)
         self._written = bytearray()
         self._ended = False
@@ -49,6 +51,7 @@ class Terminal:
                 self._written += data
                 self._ended = not data
                 self._changed.notify_all()
+        self._popen.wait()  # so that nobody takes a program that was killed for one that still runs
 
     @property
     def raw(self) -> str:
@@ -87,7 +90,7 @@ class Terminal:
 
     def close(self) -> None:
         if self._popen.poll() is None:
-            self._popen.kill()
+            os.killpg(self._popen.pid, signal.SIGKILL)  # with what it has started itself
         self.wait()
         with suppress(OSError):
             os.close(self._master)

@@ -1,8 +1,10 @@
 """The faces have the names, parameters, order and defaults of the reference."""
 
 import inspect
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -128,3 +130,9 @@ def test_importing_the_package_does_not_import_the_servers_libraries():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_in_the_reference_of_the_documentation() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "api.md").read_text()
+    described = set(re.findall(r"auto(?:function|class|module):: (?:pyronym\.)?(\w+)", page)) | {"config"}
+    assert described >= set(pyronym.__all__)
