@@ -14,12 +14,13 @@ export function chart(title, lines, span, show = count) {
   const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
   const latest = lines.map(({ name, values }) => `${name} ${latestOf(values, show)}`).join(", ");
   svg.setAttribute("aria-label", `${title}: ${latest}`);
-  const top = roundUp(Math.max(0, ...lines.flatMap(({ values }) => values.map((value) => value ?? 0))));
+  const known = lines.flatMap(({ values }) => values.filter((value) => value !== null));
+  const top = roundUp(Math.max(0, ...known));
   const low = HEIGHT - BOTTOM;
   for (const part of [0, 0.5, 1]) {
     const y = low - part * (low - TOP);
     svg.append(shape("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y, y2: y }));
-    svg.append(shape("text", { x: LEFT - 8, y: y + 4, "text-anchor": "end" }, show(top * part)));
+    if (known.length > 0) svg.append(shape("text", { x: LEFT - 8, y: y + 4, "text-anchor": "end" }, show(top * part)));
   }
   svg.append(shape("text", { x: LEFT, y: HEIGHT - 5 }, `${span} ago`));
   svg.append(shape("text", { x: WIDTH, y: HEIGHT - 5, "text-anchor": "end" }, "now"));
@@ -36,7 +37,7 @@ export function chart(title, lines, span, show = count) {
 /** The last of some values in words. */
 export function latestOf(values, show = count) {
   const last = values.at(-1);
-  return last === null || last === undefined ? "–" : show(last);
+  return last === null || last === undefined ? "none" : show(last);
 }
 
 /** Values in a row that are there, with their places. */

@@ -22,6 +22,12 @@ export function shortLease(lease) {
   return left;
 }
 
+/** A record that is equal as long as its lease is not renewed: with the second at which that ends. */
+export function withEnd(record) {
+  if (record === null || record.lease === null || record.lease.left === null) return record;
+  return { ...record, lease: { ...record.lease, left: Math.round(performance.now() / 1000 + record.lease.left) } };
+}
+
 function tick(left) {
   left.textContent = duration(Number(left.dataset.ends) - performance.now() / 1000);
 }

@@ -12,7 +12,7 @@ export function element(tag, attributes = {}, ...children) {
       made.setAttribute(name, value);
     }
   }
-  made.append(...children.flat().filter((child) => child !== null));
+  made.append(...children.flat(Infinity).filter((child) => child !== null));
   return made;
 }
 

@@ -41,7 +41,7 @@ function route(event) {
   const heading = element("h1", { tabindex: "-1" }, title);
   const root = element("div", {}, heading);
   main.replaceChildren(root);
-  leave = show(root, { live, argument: decodeURIComponent(argument), query: new URLSearchParams(query) }) ?? (() => {});
+  leave = show(root, { live, argument: decoded(argument), query: new URLSearchParams(query) }) ?? (() => {});
   document.title = `${heading.textContent} – pyronym`;
   for (const link of document.querySelectorAll("nav a")) {
     const current = link.getAttribute("href") === `#/${page || "names"}`;
@@ -49,6 +49,14 @@ function route(event) {
     else link.removeAttribute("aria-current");
   }
   if (event) heading.focus();
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch { // typed by hand
+    return text;
+  }
 }
 
 window.addEventListener("hashchange", route);

@@ -1,11 +1,12 @@
 // All names as a table: searched, sorted and paged by the server.
 
 import { ask } from "./api.js";
-import { gently, shortLease } from "./clock.js";
+import { gently, repeat, shortLease, withEnd } from "./clock.js";
 import { element, field, say, tagList } from "./dom.js";
 import { count } from "./words.js";
 
 const ROWS = 50;
+const SECONDS = 10; // leases that are renewed, and states, are no events
 const PAUSE_MS = 1000; // between two looks, however much happens
 
 const FILTERS = {
@@ -27,11 +28,11 @@ export function show(root, { live, query }) {
 
 class NameTable {
   constructor(root, query) {
-    this._root = root;
     this._sort = query.get("sort") ?? "name";
     this._cursors = [null]; // of the pages up to the one that is shown
     this._next = null;
     this._asked = 0;
+    this._shown = ""; // as JSON: what has not changed stays selected
     this._reload = gently(() => this._load(), PAUSE_MS);
     this._search = element("input", { type: "search", id: "search", value: query.get("search") ?? "",
       autocomplete: "off", spellcheck: "false", on: { input: () => this._begin() } });
@@ -58,6 +59,7 @@ class NameTable {
       element("div", { class: "pager" }, this._previous, this._where, this._following));
     this._showSort();
     this._load();
+    repeat(root, SECONDS, this._reload);
   }
 
   /** Look again if an event may have changed what is shown. */
@@ -120,15 +122,21 @@ class NameTable {
 
   _showPage(page) {
     say(this._message, "");
-    const focused = document.activeElement?.closest?.("tbody a")?.getAttribute("href");
-    this._rows.replaceChildren(...page.names.map(row));
-    if (focused) this._rows.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+    const json = JSON.stringify(page.names.map(withEnd));
+    if (json !== this._shown) this._fill(page.names);
+    this._shown = json;
     this._next = page.next;
     const before = (this._cursors.length - 1) * ROWS;
     this._where.textContent = page.names.length === 0 ? "no names"
       : `${count(before + 1)} to ${count(before + page.names.length)} of ${count(page.total)}`;
     this._previous.disabled = this._cursors.length === 1;
     this._following.disabled = page.next === null;
+  }
+
+  _fill(records) {
+    const focused = document.activeElement?.closest?.("tbody a")?.getAttribute("href");
+    this._rows.replaceChildren(...records.map(row));
+    if (focused) this._rows.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
   }
 }
 

@@ -1,7 +1,7 @@
 // The page of one record.
 
 import { ask, pathOf } from "./api.js";
-import { gently, leaseWords, repeat } from "./clock.js";
+import { gently, leaseWords, repeat, withEnd } from "./clock.js";
 import { confirmed } from "./confirm.js";
 import { recordNow } from "./conflict.js";
 import { element, facts, say, table, tagList } from "./dom.js";
@@ -24,11 +24,12 @@ class RecordPage {
   constructor(root, name) {
     this._name = name;
     this._record = null;
+    this._shown = {}; // what is shown in each section, as JSON: what has not changed stays selected, and focused
     this._facts = element("section", { "aria-label": "Record" });
     this._history = element("section", { "aria-label": "History" });
     this._message = element("div", { role: "alert" });
     this._remove = element("button", { type: "button", class: "danger", on: { click: () => this._ask() } }, "Remove");
-    this._tags = new TagForm(name);
+    this._tags = new TagForm(name, () => this.load());
     this._actions = element("section", { "aria-label": "Change", hidden: true }, this._tags.element,
       element("p", { class: "buttons" }, this._remove));
     root.querySelector("h1").textContent = name === "" ? "(the empty name)" : name;
@@ -49,12 +50,16 @@ class RecordPage {
     this._remove.disabled = record === null;
     this._actions.hidden = this._name === OWN_NAME || (record === null && !this._tags.isTouched);
     this._tags.follow(record);
-    if (record === null) {
-      this._facts.replaceChildren(element("p", { class: "bad" }, "There is no such name now."));
-    } else {
-      this._facts.replaceChildren(facts(factsOf(record, changes)));
-    }
-    this._history.replaceChildren(element("h2", {}, "History"), historyOf(changes));
+    this._fill("_facts", [withEnd(record), changes.at(0)], () => (record === null
+      ? [element("p", { class: "bad" }, "There is no such name now.")] : [facts(factsOf(record, changes))]));
+    this._fill("_history", changes, () => [element("h2", {}, "History"), historyOf(changes)]);
+  }
+
+  _fill(section, value, make) {
+    const json = JSON.stringify(value);
+    if (this._shown[section] === json) return;
+    this._shown[section] = json;
+    this[section].replaceChildren(...make());
   }
 
   async _ask() {

@@ -5,9 +5,11 @@ import { recordNow, showConflict } from "./conflict.js";
 import { element, field, say } from "./dom.js";
 import { tagsOf } from "./words.js";
 
+/** `saved`: called when something was saved, and waited for. */
 export class TagForm {
-  constructor(name) {
+  constructor(name, saved) {
     this._name = name;
+    this._saved = saved;
     this._base = null; // the record that is being edited
     this._input = element("textarea", { rows: "4", spellcheck: "false" });
     this._note = element("div", { role: "status" });
@@ -50,6 +52,7 @@ export class TagForm {
       const options = { method: "PATCH", body: { tags }, headers: { "If-Match": this._base.etag } };
       const saved = await ask(pathOf(this._name), options);
       if (saved !== null) this._take(saved);
+      await this._saved();
       say(this._message, "Saved.");
     } catch (problem) {
       if (problem.status === 412) await this._compare(tags);
