@@ -26,11 +26,6 @@ class Entry(NamedTuple):
     """What the name stands for since then; None: nothing, it is gone."""
     tags: tuple[str, ...]
 
-    @property
-    def text(self) -> int:
-        """The number of characters that it holds."""
-        return len(self.name) + len(self.uri or "") + sum(map(len, self.tags))
-
 
 class Chronicle:
     """Remembers the latest changes: `most` of them, less where they have much text. From any thread.
@@ -40,7 +35,7 @@ class Chronicle:
     """
 
     def __init__(self, most: int, clock: Callable[[], float]) -> None:
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[tuple[int, Entry]] = deque()  # each with the number of its characters
         self._most = most
         self._clock = clock
         self._text = 0
@@ -50,20 +45,22 @@ class Chronicle:
         """Take a line of the audit log. Only what was done counts."""
         if line["outcome"] != "done":
             return
-        tags = tuple(line.get("tags", ()))
-        entry = Entry(self._clock(), line["name"], line["what"], line["who"], line["from"], line.get("uri"), tags)
+        name, uri, tags = line["name"], line.get("uri"), tuple(line.get("tags", ()))
+        text = len(name) + len(uri or "") + (sum(map(len, tags)) if tags else 0)
+        entry = Entry(self._clock(), name, line["what"], line["who"], line["from"], uri, tags)
         with self._lock:
-            self._entries.append(entry)
-            self._text += entry.text
-            while len(self._entries) > self._most or self._text > MAX_TEXT:
-                self._text -= self._entries.popleft().text
+            entries = self._entries
+            entries.append((text, entry))
+            self._text += text
+            while len(entries) > self._most or self._text > MAX_TEXT:
+                self._text -= entries.popleft()[0]
 
     def of(self, name: str, limit: int) -> list[Entry]:
         """The latest changes of a name, the newest first. Takes milliseconds where much is remembered."""
         with self._lock:
             entries = list(self._entries)
         found: list[Entry] = []
-        for entry in reversed(entries):
+        for _, entry in reversed(entries):
             if entry.name == name:
                 found.append(entry)
                 if len(found) == limit:
