@@ -10,12 +10,16 @@ from zipfile import ZipFile
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "pyronym"
 
-BUILD = "from hatchling.builders.wheel import WheelBuilder; import sys; print(next(WheelBuilder({!r}).build(directory=sys.argv[1])))"
+BUILD = """
+import sys
+from hatchling.builders.wheel import WheelBuilder
+print(next(WheelBuilder(sys.argv[1]).build(directory=sys.argv[2])))
+"""
 
 
 def test_the_wheel_contains_every_file_of_the_package(tmp_path: Path):
     done = subprocess.run(
-        [sys.executable, "-c", BUILD.format(str(ROOT)), str(tmp_path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", BUILD, str(ROOT), str(tmp_path)], capture_output=True, text=True, check=True
     )
     with ZipFile(done.stdout.split()[-1]) as wheel:
         packed = set(wheel.namelist())
