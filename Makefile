@@ -53,7 +53,7 @@ DOCS_READY := .venv/.docs-ready
 DIST_READY := .venv/.dist-ready
 
 .PHONY: help setup serve test torture soak torture-storage chaos lint types audit links docs dist sbom pin newcomer \
-	bench bench-quick bench-cluster profile fuzz fuzz-server fuzz-corpus messages clean
+	bench bench-quick bench-cluster profile fuzz fuzz-server fuzz-corpus messages chromium clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -71,9 +71,16 @@ $(READY): pyproject.toml
 serve: setup
 	$(BIN)/pyronym serve -n $(HOST) -p $(PORT) -s $(STORAGE) $(ARGS)
 
-test: lint types links
+test: lint types links chromium
 	$(BIN)/python tests/stock.py
 	$(BIN)/pytest -n 2 $(TESTS)
+
+# The dashboard is tried in it. Where it cannot be installed, those tests are skipped.
+chromium:
+	@command -v chromium > /dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && apt-get update --quiet=2 \
+		&& DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends chromium fonts-dejavu-core; \
+	} || echo "There is no chromium: the tests of the dashboard in a browser will be skipped."
 
 torture: setup
 	$(BIN)/python tests/stock.py
@@ -175,5 +182,5 @@ newcomer: setup
 	PYTHONPATH=tests $(BIN)/python tests/newcomer.py
 
 clean:
-	rm -rf .venv .stock .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist benchmarks/build
+	rm -rf .venv .stock .fuzz results .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist benchmarks/build
 	find src tests examples benchmarks docs -name __pycache__ -prune -exec rm -rf {} +

@@ -28,6 +28,8 @@ ELSEWHERE = {
     ("docs/storage.md", "$ pyronym salvage names.sqlite saved.sqlite"): "tests/cli/test_upkeep.py",
     ("docs/storage.md", "$ pyronym backup names.sqlite /backup/names.sqlite"): "tests/cli/test_upkeep.py",
     ("docs/client.md", "$ export PYRO_NS_HOST=ns1:9090,ns2:9090"): "tests/client/test_failover.py",
+    ("docs/dashboard.md", "$ pip install 'pyronym[web]'"): "tests/web/test_dashboard.py",
+    ("docs/dashboard.md", "$ curl localhost:8080/api/v1/history/lab.camera"): "tests/web/test_http_history.py",
     ("docs/etcd.md", "pip install 'pyronym[etcd]'"): "tests/etcd/test_processes.py",
     ("docs/operating.md", "$ pyronym serve --probe 30 --probe-grace 60"): "tests/interop/test_dead_names.py",
     ("docs/operating.md", "$ pyronym serve -n 10.0.0.5 -n 192.168.1.5:9095 -n [fd00::5] -n localhost"): (

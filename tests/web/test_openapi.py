@@ -34,7 +34,8 @@ def test_the_description_can_be_had_by_all(http):
     description = http.get("/api/v1/openapi.json").json
     assert description["openapi"].startswith("3.1")
     assert set(description["paths"]) == {
-        "/api/v1/names", "/api/v1/names/{name}", "/api/v1/events", "/api/v1/status", "/api/v1/nodes",
+        "/api/v1/names", "/api/v1/names/{name}", "/api/v1/tree", "/api/v1/history/{name}",
+        "/api/v1/events", "/api/v1/status", "/api/v1/nodes",
         "/healthz", "/readyz", "/metrics",
     }  # fmt: skip
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Final, NamedTuple, TextIO
 
 from pyronym.directory.record import Change
@@ -21,6 +23,7 @@ from pyronym.server.daemon import Daemon
 from pyronym.server.loop import LoopBase
 from pyronym.server.probing import Probing
 from pyronym.server.pulse import Pulse
+from pyronym.service.chronicle import Chronicle
 from pyronym.service.guard import Audit, Guard, told
 from pyronym.service.hosted import HostedNameServer
 from pyronym.service.liveness import Suspect
@@ -120,6 +123,8 @@ class NameServerDaemon(Daemon):
         self.nameserver.service.deliver = self._loop.post
         self.nameserver.service.gather_by(self._loop.at_end_of_turn)
         self._probing: Probing | None = None
+        self._audit: Audit | None = None
+        self._chronicle: Chronicle | None = None
         self.tlsLocationStr: str | None = None
         """Where TLS is spoken, if it is a place beside `locationStr`; seen from beyond the NAT, if there is one."""
         try:
@@ -187,8 +192,8 @@ class NameServerDaemon(Daemon):
             for (name, _), about in zip(changes, told(changes, error), strict=True):
                 fields = {"name": name, "reason": reasons[name], "outcome": about["outcome"]}
                 log.info("removing %r, %s: %s", *fields.values(), extra={"fields": fields})
-                if self.audit is not None:
-                    self.audit({"who": "probe", "from": None, "what": "remove", "why": reasons[name], **about})
+                if self._hosted.audit is not None:
+                    self._hosted.audit({"who": "probe", "from": None, "what": "remove", "why": reasons[name], **about})
 
         with suppress(StorageError):  # it is in the log, and the next round tries again
             self.nameserver.service.remove_unchanged([suspect.record for suspect in suspects], note)
@@ -205,11 +210,23 @@ class NameServerDaemon(Daemon):
     @property
     def audit(self) -> Audit | None:
         """Takes the lines of the audit log."""
-        return self._hosted.audit
+        return self._audit
 
     @audit.setter
     def audit(self, audit: Audit | None) -> None:
-        self._hosted.audit = audit
+        self._audit = audit
+        self._choose_takers()
+
+    def keep_chronicle(self) -> Chronicle:
+        """Remember what is changed from here on: by clients that connect from then on, and by the name server."""
+        self._chronicle = Chronicle(self._settings.max_history, time.time)
+        self._choose_takers()
+        return self._chronicle
+
+    def _choose_takers(self) -> None:
+        """Have what is changed told to those who want to know."""
+        takers: list[Audit] = [taker for taker in (self._audit, self._chronicle) if taker is not None]
+        self._hosted.audit = takers[0] if len(takers) == 1 else partial(_tell_all, takers) if takers else None
 
     def guard_for(self, client: Client, peer: Peer) -> Guard:
         """The name service as a client may use it that does not speak a protocol of ours."""
@@ -249,6 +266,11 @@ class NameServerDaemon(Daemon):
         if self._probing is not None:
             self._probing.close()
         self.nameserver.close()
+
+
+def _tell_all(takers: Sequence[Audit], line: dict[str, object]) -> None:
+    for taker in takers:
+        taker(line)
 
 
 def _key(place: Place) -> Address:

@@ -11,16 +11,16 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse
+from starlette.responses import FileResponse, HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from pyronym.errors import PyroError
 from pyronym.server.nameserver import NameServerDaemon
-from pyronym.web import docs_page, events, health, metrics, names, problems
+from pyronym.web import docs_page, events, health, history, metrics, names, problems, tree
 from pyronym.web.access import Doorman
 from pyronym.web.gate import Gate
 
-ROUTERS: Final = (names.router, events.router, health.api, health.router, metrics.router)
+ROUTERS: Final = (names.router, tree.router, history.router, events.router, health.api, health.router, metrics.router)
 """What there is beside the pages. Each says its paths."""
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -37,6 +37,7 @@ class Web:
     def __init__(self, daemon: NameServerDaemon, tokens: Mapping[str, str] | None, names: Iterable[str]) -> None:
         self.doorman = Doorman(daemon, tokens)
         self.streams = events.Streams()
+        self.chronicle = daemon.keep_chronicle()
         traffic = metrics.Traffic()
         self.app = Gate(self._new_app(traffic), names, traffic)
 
@@ -44,6 +45,7 @@ class Web:
         app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
         app.state.doorman = self.doorman
         app.state.streams = self.streams
+        app.state.chronicle = self.chronicle
         app.state.registry = metrics.new_registry(self.doorman.daemon, traffic)
         app.state.routes = [route for router in ROUTERS for route in router.routes]
         for router in ROUTERS:
@@ -56,6 +58,7 @@ class Web:
         app.add_api_route("/api/v1/openapi.json", lambda: description, include_in_schema=False)
         page = docs_page.page_of(description)
         app.add_api_route("/api/v1/docs", lambda: HTMLResponse(page), include_in_schema=False)
+        app.add_api_route("/", lambda: FileResponse(STATIC / "index.html"), include_in_schema=False)
         app.mount("/static", StaticFiles(directory=STATIC))
         return app
 

@@ -63,7 +63,8 @@ IfNoneMatch = Annotated[
 ]
 
 
-def _named(name: str) -> str:
+def named(name: str) -> str:
+    """The name that is written so in a path."""
     return name.removeprefix(ESCAPE)
 
 
@@ -92,9 +93,9 @@ def list_names(
 )
 def get_name(request: Request, name: Name, guard: Asking, if_none_match: IfNoneMatch = None) -> Response:
     """What a name stands for."""
-    record = guard.get(_named(name))
+    record = guard.get(named(name))
     if record is None:
-        raise UnknownNameError(_named(name))
+        raise UnknownNameError(named(name))
     if _is_among(record, if_none_match):
         return Response(status_code=304, headers={"ETag": etag_of(record)})
     return _answer(record, guard, request)
@@ -115,7 +116,7 @@ def put_name(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Register a name, in place of what is there, or only if it is what the headers say."""
-    name = _named(name)
+    name = named(name)
     settings = request.app.state.doorman.daemon.settings
     uri, tags = checked_uri(wanted.uri), _checked(name, wanted.tags, settings)
     check_length(uri, "uri", settings.max_name_length)
@@ -136,7 +137,7 @@ def put_name(
 @router.patch("/names/{name:anything}", dependencies=[JSON_ONLY], response_model=RecordView, responses=_CHANGING)
 def set_tags(request: Request, name: Name, wanted: TagsWanted, guard: Asking, if_match: IfMatch = None) -> Response:
     """Replace the tags of a name. All else stays, its lease too."""
-    name = _named(name)
+    name = named(name)
     tags = _checked(name, wanted.tags, request.app.state.doorman.daemon.settings)
     _refuse_own(name)
     expected = _expected(name, guard.straight_get(name), if_match)
@@ -147,7 +148,7 @@ def set_tags(request: Request, name: Name, wanted: TagsWanted, guard: Asking, if
 @router.delete("/names/{name:anything}", status_code=204, responses=responses(404, 412))
 def delete_name(name: Name, guard: Asking, if_match: IfMatch = None) -> Response:
     """Remove a name."""
-    name = _named(name)
+    name = named(name)
     _refuse_own(name)
     expected = _expected(name, guard.straight_get(name), if_match)
     if waited_for(guard.remove([name], expected=expected)) == 0:
