@@ -43,7 +43,7 @@ def free_port() -> int:
 def test_the_session_of_the_page_is_what_one_sees(tmp_path: Path) -> None:
     port = str(free_port())
     path = f"{Path(PYRONYM).parent}:{os.environ['PATH']}"
-    env = {"PYRO_NS_PORT": port, "PATH": path}
+    env = {"PYRO_NS_PORT": port, "PATH": path, "PYRO_BROADCAST_ADDRS": "127.0.0.1"}
     wrong = []
     with ExitStack() as stack:
         for command, output in examples():

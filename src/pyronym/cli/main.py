@@ -22,6 +22,7 @@ _HOMES: Final = MappingProxyType(
         "ping": "ask:ping",
         "watch": "watch:watch",
         "nodes": "nodes:nodes",
+        "doctor": "doctor:doctor",
         "export": "transfer:export",
         "import": "transfer:import_",
         "certs": "certs:certs",
