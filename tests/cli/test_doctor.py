@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import json
 import re
-import resource
 import signal
 import socket
 import threading
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import PYRONYM, NameServers, StockDaemons, run
+from processes import PYRONYM, NameServers, StockDaemons, run, stopping
 from pyronym.cli.condition import NEARLY
 from pyronym.cli.reachability import Address, trouble_with
 from pyronym.client.locate import locateNS
@@ -253,14 +252,11 @@ def test_a_storage_that_takes_no_changes_is_told(serve: NameServers, tmp_path: P
     assert re.match(r"no change is stored since \d{4}-.*/names\.sqlite", error["text"])
 
 
-def test_a_name_server_that_runs_out_of_descriptors_is_told(serve: NameServers) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))
-    try:
-        server = serve()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    with ExitStack() as stack:
+def test_a_name_server_that_runs_out_of_descriptors_is_told() -> None:
+    few = ["bash", "-c", 'ulimit -n 300; exec "$0" serve "$@"', PYRONYM]
+    servers = NameServers(few)
+    with stopping(servers.processes), ExitStack() as stack:
+        server = servers()
         for _ in range(int((300 - RESERVED_DESCRIPTORS) * NEARLY)):
             stack.enter_context(socket.create_connection(server.address))
         status, findings = doctor(server.location, "--timeout", "20")

@@ -14,6 +14,7 @@ from pyronym.cli.running import EXIT_STATUSES, HELP, run
 _HOMES: Final = MappingProxyType(
     {
         "serve": "serve:serve",
+        "demo": "demo:demo",
         "ls": "ls:ls",
         "lookup": "ask:lookup",
         "register": "change:register",
