@@ -23,6 +23,7 @@ _HOMES: Final = MappingProxyType(
         "ping": "ask:ping",
         "watch": "watch:watch",
         "nodes": "nodes:nodes",
+        "top": "top:top",
         "doctor": "doctor:doctor",
         "export": "transfer:export",
         "import": "transfer:import_",
