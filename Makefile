@@ -8,6 +8,7 @@
 # make types   mypy, strict
 # make audit   look for known weaknesses in what is installed for pyronym (asks PyPI)
 # make docs    check that the links in the documentation lead somewhere
+# make pictures  record commands on a terminal, for the documentation (docs/images)
 # make bench   measure everything, beside stock Pyro and others; writes docs/performance.md (20 minutes, a quiet machine)
 # make bench-quick   the headline figures, compared with the results in the checkout (half a minute)
 # make bench-cluster   nodes on one etcd: registrations, lookups, delays, a start; writes docs/scaling.md (5 minutes)
@@ -40,7 +41,7 @@ READY := .venv/.ready
 BENCH_READY := .venv/.bench-ready
 FUZZ_READY := .venv/.fuzz-ready
 
-.PHONY: help setup serve test torture soak torture-storage lint types audit docs bench bench-quick bench-cluster profile \
+.PHONY: help setup serve test torture soak torture-storage lint types audit docs pictures bench bench-quick bench-cluster profile \
 	fuzz fuzz-server fuzz-corpus messages clean
 
 help:
@@ -120,6 +121,9 @@ messages:
 	build/messages/bin/python -m pip install --quiet --disable-pip-version-check "grpcio-tools==1.70.0" "setuptools<80"
 	cd src && ../build/messages/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
 		pyronym/storage/etcd/messages.proto
+
+pictures: setup
+	$(BIN)/python docs/draw_pictures.py
 
 docs: setup
 	$(BIN)/python docs/check_links.py

@@ -25,6 +25,8 @@ _HOMES: Final = MappingProxyType(
         "nodes": "nodes:nodes",
         "top": "top:top",
         "doctor": "doctor:doctor",
+        "bench": "bench:bench",
+        "completion": "completion:completion",
         "export": "transfer:export",
         "import": "transfer:import_",
         "certs": "certs:certs",
