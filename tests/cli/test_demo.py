@@ -34,7 +34,7 @@ def test_the_demo_shows_each_step_and_leaves_no_process(tmp_path: Path) -> None:
         "  URI = PYRO:Pyro.NameServer@localhost:",
         "  the thermometer is at PYRO:obj_",
         "  Hello you, from another process!\n  demo.thermometer says 21.5\n",
-        "  demo.greeter",
+        "  demo (2)\n  ├── greeter  PYRO:obj_",
         "Both services and the name server have ended.",
     ):
         assert words in done.stdout

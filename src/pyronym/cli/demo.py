@@ -100,7 +100,7 @@ def demo() -> None:
 
         _step("5. What the name server knows", "You can ask it, too:")
         main = "from pyronym.cli.main import main; main()"
-        _finish("$ pyronym ls demo.", ["-c", main, "ls", "demo."], where)
+        _finish("$ pyronym ls --tree demo.", ["-c", main, "ls", "--tree", "demo."], where)
     _step("That was all", _END.rstrip())
 
 
@@ -169,7 +169,7 @@ def _start(command: str, arguments: list[str], where: dict[str, str]) -> subproc
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYRO_")}
     return subprocess.Popen(  # noqa: S603  # programs of this file
         [sys.executable, *arguments],
-        env={**environment, "PYTHONUNBUFFERED": "1", **where},
+        env={**environment, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **where},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -179,4 +179,4 @@ def _start(command: str, arguments: list[str], where: dict[str, str]) -> subproc
 
 
 def _show(output: str) -> None:
-    click.echo("".join(f"  {line}\n" for line in output.expandtabs(24).splitlines()), nl=False)
+    click.echo("".join(f"  {line}\n" for line in output.splitlines()), nl=False)

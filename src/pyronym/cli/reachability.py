@@ -176,8 +176,9 @@ class _Probes:
         if self._alive or not self._gone:
             yield Finding(Level.OK, "names", f"the objects of {self._alive} names are alive")
         if self._unasked:
-            words = f"{self._unasked} names were not asked about within {TOTAL_SECONDS:g} s"
-            yield Finding(Level.WARNING, "names", words, "run it again when the others have been dealt with")
+            words = f"of {self._unasked} names it was not found out within {TOTAL_SECONDS:g} s whether they are alive"
+            cure = "run it again when the others have been dealt with, on a machine that reaches their network"
+            yield Finding(Level.WARNING, "names", words, cure)
 
 
 async def _has_no_address(uri: URI, workers: Workers) -> bool:
