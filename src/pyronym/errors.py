@@ -17,6 +17,7 @@
     │   ├── SlowPatternError
     │   ├── LimitError
     │   ├── StorageError
+    │   │   └── UnchangedError
     │   └── NameServerNotFoundError
     ├── DaemonError
     └── SecurityError
@@ -192,6 +193,20 @@ class StorageError(NamingError):
     """The storage cannot be opened, read or written. Nothing was changed unless the message says so."""
 
 
+class UnchangedError(StorageError):
+    """A node cannot change now what it shares with others, and nothing was changed. Another node may be able to.
+
+    `reason`: what cannot be changed, why, and what to do.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"nothing was changed in {reason}")
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[UnchangedError], tuple[str], dict[str, object]]:
+        return type(self), (self.reason,), self.__dict__
+
+
 class NameServerNotFoundError(NamingError):
     """No name server answered. `attempts`: (where, why not) of each place that was tried."""
 
@@ -209,4 +224,5 @@ _BY_WORDS = (
     ("name already registered: ", NameTakenError),
     ("invalid regex: ", BadPatternError),
     ("regex takes too long: ", SlowPatternError),
+    ("nothing was changed in ", UnchangedError),
 )

@@ -45,7 +45,7 @@ def test_the_demo_shows_each_step_and_leaves_no_process(tmp_path: Path) -> None:
 def test_an_interrupted_demo_ends_its_processes(number: signal.Signals, tmp_path: Path) -> None:
     process = Process([PYRONYM, "demo"], env={MARK: str(tmp_path)})
     with stopping([process]):
-        process.wait_for_line("the thermometer is at")
+        process.wait_for_line("^  the thermometer is at PYRO")
         assert len(processes_with(str(tmp_path))) >= 3
         process.signal(number)
         assert process.wait() == 130

@@ -26,9 +26,11 @@ from pyronym.client.proxy import Proxy
 from pyronym.errors import (
     CommunicationError,
     NameServerNotFoundError,
+    NamingError,
     PyroError,
     TimeoutError,
     UncertainError,
+    UnchangedError,
 )
 from pyronym.settings import Settings, config
 from pyronym.uri import URI
@@ -298,6 +300,20 @@ def test_what_a_node_answers_is_never_asked_of_another(client: Any) -> None:
             client.call(proxy, "lookup", "x")
         client.release(proxy)
         assert two.calls == []
+
+
+def test_a_change_that_a_node_cannot_make_now_is_made_at_the_next_node(client: Any) -> None:
+    cut_off = NamingError("nothing was changed in etcd://h1/lab: no answer; try again when etcd is back")
+    with Node(URI_1, end=cut_off) as one, Node(URI_2) as two:
+        proxy = client.locate(f"{one.location},{two.location}")
+        assert client.call(proxy, "register", "x", URI_1) is None
+        assert client.call(proxy, "lookup", "x") == URI(URI_2)
+        assert (one.registered, two.registered) == (["x"], ["x"])
+        one.ends.append(cut_off)
+        two.ends.append(cut_off)
+        with pytest.raises(UnchangedError, match="nothing was changed in etcd://h1/lab: no answer"):
+            client.call(proxy, "register", "y", URI_1)
+        client.release(proxy)
 
 
 def test_a_batch_of_reads_moves_on_and_one_with_a_change_does_not() -> None:

@@ -11,9 +11,19 @@ import pytest
 from pyronym.client.network import run
 from pyronym.client.nodes import Nodes
 from pyronym.client.repeating import READS, call_again, call_node
-from pyronym.errors import CommunicationError, ConnectionClosedError, NotSentError, TimeoutError, UncertainError
+from pyronym.errors import (
+    CommunicationError,
+    ConnectionClosedError,
+    NotSentError,
+    StorageError,
+    TimeoutError,
+    UncertainError,
+    UnchangedError,
+)
+from pyronym.rpc.client import Failure
 from pyronym.uri import name_servers_at
 
+CUT_OFF = Failure(UnchangedError("etcd"), ends_connection=False)
 LOST, UNSENT, LATE = ConnectionClosedError("lost"), NotSentError("unsent"), TimeoutError("late")
 A, B = name_servers_at("a,b", 1)
 
@@ -23,9 +33,9 @@ class FakeConnection:
     uri: object
 
 
-def called(method: str, *outcomes: Any) -> tuple[Any, list[object]]:
+def called(method: str, *outcomes: Any, nodes: Nodes | None = None) -> tuple[Any, list[object]]:
     """What a call comes to when it has these outcomes one after the other, and the nodes that were asked."""
-    nodes = Nodes([A, B])
+    nodes = nodes or Nodes([A, B])
     asked: list[object] = []
     left: Iterator[Any] = iter(outcomes)
 
@@ -79,6 +89,26 @@ def test_changes_go_to_the_next_node_only_if_they_were_not_carried_out(method: s
         assert str(error).startswith(f"{method}: {problem}; the request had been sent, so whether it was carried out")
         assert error.__cause__ is problem
         assert asked == [A]
+
+
+@pytest.mark.parametrize("method", ["register", "remove", "unheard_of"])
+def test_what_a_node_cannot_change_now_goes_to_the_next_node_once(method: str) -> None:
+    assert called(method, CUT_OFF, 1) == (1, [A, B])
+    assert called(method, CUT_OFF, CUT_OFF) == (CUT_OFF, [A, B])
+    assert called(method, UNSENT, UNSENT, CUT_OFF) == (CUT_OFF, [A, B, A])
+    other = Failure(StorageError("half done in etcd"), ends_connection=False)
+    assert called(method, other) == (other, [A])
+
+
+def test_a_name_server_without_other_nodes_is_asked_once() -> None:
+    assert called("register", CUT_OFF, nodes=Nodes([A])) == (CUT_OFF, [A])
+
+
+def test_the_next_call_goes_to_yet_another_node() -> None:
+    nodes = Nodes(name_servers_at("a,b,c", 1))
+    first, second, third = nodes.in_order()
+    called("register", CUT_OFF, CUT_OFF, nodes=nodes)
+    assert nodes.in_order() == (third, first, second)
 
 
 def test_what_to_do_about_an_uncertain_change_depends_on_it() -> None:

@@ -104,6 +104,20 @@ def test_a_change_whose_connection_breaks_after_it_was_sent_is_uncertain_at_once
         relay.close()
 
 
+def test_a_member_that_is_silent_when_it_is_to_be_followed_is_left(fragile, node):
+    (member,) = fragile.members
+    relay = Relay((member.host, member.client_port))
+    try:
+        a = node(f"etcd://{relay.location},{member.location}/p")
+        relay.hold()
+        a._sharing.storage._follower.begin_again()
+        wait_until(lambda: a._sharing.storage._transport.endpoint.endswith(member.location), "the other way is taken")
+        fragile.put("p/names/new", '{"v":1,"uri":"PYRO:o@h:1"}')
+        knows(a, "new")
+    finally:
+        relay.close()
+
+
 def test_a_frozen_etcd_stops_changes_but_not_lookups(fragile, node):
     a = node(fragile.url("p"))
     register(a, "before")

@@ -12,6 +12,7 @@ from pyronym.errors import NameTakenError, SecurityError, StorageError, UnknownN
 from pyronym.service.leasing import Holder, Renewal
 from pyronym.service.permissions import Client, parse_permissions
 from pyronym.service.pipeline import waited_for
+from pyronym.storage.etcd.transport import Transport
 
 TAGS = frozenset(["x"])
 URI = "PYRO:o@h:1"
@@ -37,6 +38,21 @@ def knows(service, name, uri=URI):
 
 def renew(service, *names, seconds=None, holder=None):
     return waited_for(service.renew(dict.fromkeys(names), seconds, holder or Holder(), lambda renewal: renewal))
+
+
+def test_nodes_that_begin_together_do_not_take_each_other_for_strangers(cluster, prefix, node, monkeypatch):
+    call = Transport.call
+
+    def overtaken(self, *args, **more):
+        """The other one begins when this one has found that the prefix is nobody's yet."""
+        monkeypatch.setattr(Transport, "call", call)
+        answer = call(self, *args, **more)
+        assert not answer.kvs
+        register(node(cluster.url(prefix)), "lab.camera")
+        return answer
+
+    monkeypatch.setattr(Transport, "call", overtaken)
+    knows(node(cluster.url(prefix)), "lab.camera")
 
 
 def test_what_one_registers_and_removes_the_other_finds_and_loses(two):
@@ -181,7 +197,7 @@ def test_the_node_that_registered_counts_the_lease_and_says_that_it_expired(two)
     register(a, "name", lease=a.new_lease(0.2))
     wait_until(lambda: EXPIRED in kinds, "it expired")
     assert kinds == [REGISTERED, EXPIRED]
-    assert a.get("name") is None
+    wait_until(lambda: a.get("name") is None, "the other node has heard of it, too")
 
 
 def test_renewing_at_the_node_that_counts_writes_nothing(two):

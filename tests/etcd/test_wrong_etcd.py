@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from etcd_cluster import Cluster, etcd_program, free_ports, wait_until
+from etcd_cluster import Cluster, etcd_program, free_ports, members_here, wait_until
 from processes import PYRONYM, Process, run
 from pyronym.errors import StorageError
 from pyronym.service.pipeline import waited_for
@@ -74,7 +74,7 @@ def test_without_waiting_an_unreachable_cluster_is_an_error():
 
 
 def test_a_start_waits_for_the_cluster_and_says_so(tmp_path):
-    cluster = Cluster(tmp_path, 1)
+    cluster = Cluster(members_here(tmp_path, 1))
     process = Process([PYRONYM, "serve", "-n", "127.0.0.1", "-p", "0", "-s", cluster.url("p")])
     try:
         process.wait_for_line(f"waiting for {cluster.url('p')}: http://{cluster.locations}: .*refused")
@@ -132,7 +132,7 @@ def test_what_another_prefix_does_makes_nobody_stale(cluster, prefix, node, capl
 
 
 def test_users_need_their_password(tmp_path, node):
-    cluster = Cluster(tmp_path, 1)
+    cluster = Cluster(members_here(tmp_path, 1))
     try:
         cluster.start()
         for arguments in (
@@ -173,7 +173,7 @@ def test_tls_checks_both_sides(tmp_path, certificates, node):
     }
     extra = ["--cert-file", files["server.pem"], "--key-file", files["server.key"]]
     extra += ["--client-cert-auth", "--trusted-ca-file", files["ca.pem"]]
-    cluster = Cluster(tmp_path, 1, extra, scheme="https")
+    cluster = Cluster(members_here(tmp_path, 1), extra, scheme="https")
     ours = {"etcd_cacert": files["ca.pem"], "etcd_cert": files["client.pem"], "etcd_key": files["client.key"]}
     try:
         cluster.members[0].start()

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from namespaces import Host, hosts, link
 
+from namespaces import Host, hosts_or_skip, link
 from processes import PYRONYM, SCRIPTS, NameServer, Process, run, stopping
 
 LOCATE = """
@@ -52,7 +52,7 @@ class Networks:
 
 @pytest.fixture(scope="module")
 def networks() -> Iterator[Networks]:
-    with hosts("s", "a", "b", "c") as made:
+    with hosts_or_skip("s", "a", "b", "c") as made:
         server, a, b, c = made
         link(server, a, "net-a", ["10.97.1.1/24", "fd97:1::1/64", "fe80::11/64"], ["10.97.1.2/24", "fd97:1::2/64"])
         # A and B have one more network, so that there is a choice by which to ask: for A it comes last, for B first.

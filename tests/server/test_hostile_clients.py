@@ -21,7 +21,7 @@ from pyronym.rpc import call, session
 from pyronym.rpc.exposed import Members, expose, exposed_members
 from pyronym.rpc.hosting import Hosted, Peer
 from pyronym.rpc.offences import Offence
-from pyronym.server import transport
+from pyronym.server import clients
 from pyronym.server.daemon import READERS, Daemon
 from pyronym.settings import Settings
 from pyronym.wire import codec
@@ -553,7 +553,7 @@ def test_broken_payloads_are_counted_and_logged_without_harm(
 def test_a_message_that_does_not_end_is_found_out_before_the_next_sweep(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "SWEEP_SECONDS", 1000.0)
+    monkeypatch.setattr(clients, "SWEEP_SECONDS", 1000.0)
     with hosting(target, max_held=3_000_000) as daemon, ExitStack() as stack:
         for _ in range(6):
             client = stack.enter_context(connected(daemon, "target"))

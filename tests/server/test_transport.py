@@ -20,7 +20,7 @@ from serving import PATIENCE, RawClient, address_of, connected, serving
 from pyronym.errors import PyroError
 from pyronym.rpc.exposed import Members, expose, exposed_members, oneway
 from pyronym.rpc.hosting import Hosted, LongWork, Peer
-from pyronym.server import transport
+from pyronym.server import clients, transport
 from pyronym.server.daemon import Daemon
 from pyronym.settings import Settings
 from pyronym.wire.message import PYRO4, PYRO5, Flag, MessageType
@@ -152,7 +152,7 @@ def test_pipelined_requests_are_answered_in_order(daemon: Daemon, object_id: str
 def test_a_single_call_does_not_wait_for_all_who_have_sent_many(
     daemon: Daemon, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "SLICE_SECONDS", 0.0)  # one call, and it is somebody else's turn
+    monkeypatch.setattr(clients, "SLICE_SECONDS", 0.0)  # one call, and it is somebody else's turn
     with ExitStack() as stack:
         first, second, single, *greedy = (stack.enter_context(connected(daemon, "inline")) for _ in range(43))
         first.send("hold", "first")  # keeps the loop until the greedy have sent what they want

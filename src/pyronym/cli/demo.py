@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from threading import Timer
 from typing import Final, NoReturn
@@ -15,6 +16,7 @@ import click
 
 from pyronym.cli.running import HELP
 from pyronym.cli.showing import console, for_people
+from pyronym.client.deadline import in_thread
 from pyronym.errors import PyroError
 
 READY_SECONDS: Final = 20.0
@@ -121,10 +123,11 @@ def _step(title: str, words: str, program: str = "") -> None:
 @contextmanager
 def _running(command: str, arguments: list[str], ready: str, where: dict[str, str]) -> Iterator[str]:
     """Run a Python program until the context ends; give the line with which it says that it is ready."""
-    process = _start(command, arguments, where)
+    starting = _start(command, arguments, where)
     try:
-        yield _line(process, ready)
+        yield _line(starting.result(), ready)
     finally:
+        process = starting.result()
         process.terminate()
         try:
             process.wait(END_SECONDS)
@@ -137,8 +140,9 @@ def _line(process: subprocess.Popen[str], ready: str) -> str:
     assert process.stdout is not None, "it is a pipe"
     said = []
     overdue = Timer(READY_SECONDS, process.kill)
-    overdue.start()
+    overdue.daemon = True  # an interrupt may come before it can be cancelled
     try:
+        overdue.start()
         for line in process.stdout:
             said.append(line)
             if line.startswith(ready):
@@ -151,10 +155,12 @@ def _line(process: subprocess.Popen[str], ready: str) -> str:
 
 def _finish(command: str, arguments: list[str], where: dict[str, str]) -> None:
     """Run a Python program to its end, and show what it writes."""
-    process = _start(command, arguments, where)
+    starting = _start(command, arguments, where)
     try:
+        process = starting.result()
         output, _ = process.communicate(timeout=READY_SECONDS)
     except BaseException:
+        process = starting.result()
         process.kill()
         process.wait()
         raise
@@ -163,18 +169,25 @@ def _finish(command: str, arguments: list[str], where: dict[str, str]) -> None:
         raise PyroError("a program of the demo failed, see above; please report it")
 
 
-def _start(command: str, arguments: list[str], where: dict[str, str]) -> subprocess.Popen[str]:
-    """Start a Python program that no Ctrl-C at the terminal reaches, and that knows no name server but the demo's."""
+def _start(command: str, arguments: list[str], where: dict[str, str]) -> Future[subprocess.Popen[str]]:
+    """Start a Python program that no Ctrl-C at the terminal reaches, and that knows no name server but the demo's.
+
+    In a thread: an interrupt does not come there, between the start of a process and when somebody knows of it.
+    """
     console().print(f"\n{command}", style="cyan")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYRO_")}
-    return subprocess.Popen(  # noqa: S603  # programs of this file
-        [sys.executable, *arguments],
-        env={**environment, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **where},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        encoding="utf-8",
+    program = [sys.executable, *arguments]
+    environment |= {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **where}
+    return in_thread(
+        lambda: subprocess.Popen(  # noqa: S603  # programs of this file
+            program,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            encoding="utf-8",
+        )
     )
 
 

@@ -170,7 +170,9 @@ class _Probes:
     def findings(self) -> Iterator[Finding]:
         """What came of it."""
         for why, names in self._gone.items():
-            cure = "start their programs; or remove the names: pyronym rm NAME (--autoclean SECONDS has it done)"
+            cure = (
+                "start their programs; or remove the names: pyronym rm NAME (pyronym serve --probe SECONDS has it done)"
+            )
             words = f"{len(names)} of the names lead to nothing ({plain(why)}): {some(sorted(names))}"
             yield Finding(Level.ERROR, "names", words, cure)
         if self._alive or not self._gone:

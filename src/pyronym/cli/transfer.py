@@ -96,18 +96,23 @@ def _carry_out(plan: Plan, target: Target, *, replace: bool) -> int | None:
     replaced = plan.conflicts if replace else []
     _say_what_is_left_out([*plan.missing, *replaced], target)
     taken = _put(target, plan.missing, replaced)
-    wanted = [record for record in (*plan.same, *plan.missing, *replaced) if record.name not in taken]
-    verified = verdict(wanted, target.read())
+    there = list(target.read())
+    # What an import that was killed had sent may have come true only now: that is what is wanted, whoever did it.
+    meanwhile = planned([record for record in plan.missing if record.name in taken], there)
+    lost = {record.name for record in (*meanwhile.conflicts, *meanwhile.missing)}
+    wanted = [record for record in (*plan.same, *plan.missing, *replaced) if record.name not in lost]
+    verified = verdict(wanted, there)
     click.echo(
-        f"imported {len(plan.missing) - len(taken)}, replaced {len(replaced)}, there already {len(plan.same)}, "
+        f"imported {len(plan.missing) - len(taken)}, replaced {len(replaced)}, "
+        f"there already {len(plan.same) + len(meanwhile.same)}, "
         f"left as they are {len(plan.conflicts) - len(replaced)}"
     )
-    if taken:
-        click.echo(f"registered by others meanwhile, and left as they are: {some(sorted(taken))}", err=True)
+    if lost:
+        click.echo(f"registered by others meanwhile, and left as they are: {some(sorted(lost))}", err=True)
     if verified.wrong:
         raise PyroError(f"{len(verified.wrong)} names are not as they should be: {some(verified.wrong)} (do it again)")
     click.echo(f"verified {verified.names} names, SHA-256 {verified.checksum}")
-    return FAILED if taken else None
+    return FAILED if lost else None
 
 
 def _say_what_is_left_out(records: Sequence[Record], target: Target) -> None:

@@ -102,7 +102,8 @@ class NameServerProxy(NameServerEndpoint, Proxy):
     ) -> Any:
         async def connect() -> Connection[SocketStream]:
             # A request to a node that has ended since the last call would seem to be sent, and to be uncertain.
-            if self._pyroConnection is not None and self._pyroConnection.stream.ended():
+            connection = self._pyroConnection
+            if connection is not None and (connection.stream.ended() or connection.uri != self._pyroNodes.first):
                 self._pyroRelease()
             return self._pyroConnect(Deadline(self._pyroTimeout))
 

@@ -21,6 +21,11 @@ class Nodes:
     def __len__(self) -> int:
         return len(self._uris)
 
+    @property
+    def first(self) -> URI:
+        """The one to ask."""
+        return self._uris[0]
+
     def in_order(self) -> tuple[URI, ...]:
         """All of them, in the order to ask them."""
         return tuple(self._uris)

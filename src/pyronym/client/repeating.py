@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 from pyronym.client.connection import Connection
 from pyronym.client.network import Stream
 from pyronym.client.nodes import Nodes
-from pyronym.errors import ConnectionClosedError, NotSentError, TimeoutError, UncertainError
+from pyronym.errors import ConnectionClosedError, NotSentError, TimeoutError, UncertainError, UnchangedError
+from pyronym.rpc.client import Failure
 
 S = TypeVar("S", bound=Stream)
 T = TypeVar("T")
@@ -51,19 +52,28 @@ async def call_node(
 
     Both are called again when the node gets lost, at most once for each node and once more, as the first may have gone
     long ago; with methods that change something only where they certainly were not carried out. Otherwise those raise
-    UncertainError.
+    UncertainError. A node that cannot change anything now is left, too, but only one for each call: it may have taken
+    its time to find out.
     """
     methods = tuple(methods)
     asked = ", ".join(methods)
     harmless = READS.issuperset(methods)
+    moved = len(nodes) == 1
     for left in reversed(range(len(nodes) + 1)):
         connection = await connect()
         try:
-            return await ask(connection)
+            answer = await ask(connection)
         except (ConnectionClosedError, TimeoutError) as problem:
             nodes.is_gone(connection.uri)
             if not harmless and not isinstance(problem, NotSentError):
                 raise UncertainError(asked, str(problem), _ADVICE.get(asked, _OTHER_ADVICE)) from problem
             if not left or isinstance(problem, TimeoutError):
                 raise
+            continue
+        if not (isinstance(answer, Failure) and isinstance(answer.exception, UnchangedError)):
+            return answer
+        nodes.is_gone(connection.uri)
+        if moved or not left:
+            return answer
+        moved = True
     raise AssertionError("the last try gives something or raises")

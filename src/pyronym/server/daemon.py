@@ -28,12 +28,13 @@ from pyronym.rpc.tally import Tally
 from pyronym.server.accepting import Acceptor
 from pyronym.server.addresses import Place, family_name, location, unmapped
 from pyronym.server.announced import Announced
+from pyronym.server.clients import Clients
 from pyronym.server.hosted import DaemonObject, HostedDaemon
 from pyronym.server.limits import Admission, Offences, connection_limits
 from pyronym.server.listening import SocketFile, listen_tcp, listen_unix
 from pyronym.server.loop import LoopBase, ServerLoop, Watchers
 from pyronym.server.objects import Objects
-from pyronym.server.transport import Clients, Connection
+from pyronym.server.transport import Connection
 from pyronym.server.workers import Workers
 from pyronym.settings import Settings, config
 from pyronym.tls import ServerCertificates

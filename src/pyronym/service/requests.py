@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
+from operator import itemgetter
 from typing import Final, TypeAlias, TypeVar
 
 from pyronym.directory.record import Event, Lease, Record
@@ -327,10 +328,17 @@ class NameServer:
 
     def _as_listed(self, return_metadata: bool, found: Iterable[Record]) -> dict[str, object]:
         """name -> URI text, or name -> (URI text, tags)."""
-        records = map(self._view, found)
+        # Only one record is not the same for everyone. To ask `_view` for each of 200,000 took 50 milliseconds of 77.
+        listed: dict[str, object]
         if return_metadata:
-            return {record.name: (record.uri, self.collect_tags(record.metadata)) for record in records}
-        return {record.name: record.uri for record in records}
+            listed = {name: (uri, self.collect_tags(tags)) for name, uri, tags, _, _ in found}
+        else:
+            listed = dict(map(itemgetter(0, 1), found))
+        own = self._service.get(NAMESERVER_NAME) if NAMESERVER_NAME in listed else None
+        if own is not None:
+            own = self._view(own)
+            listed[own.name] = (own.uri, self.collect_tags(own.metadata)) if return_metadata else own.uri
+        return listed
 
 
 def _granted(name: str, lease: Lease) -> dict[str, object]:

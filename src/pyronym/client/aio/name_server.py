@@ -87,7 +87,7 @@ class NameServer(NameServerEndpoint, Proxy):
         return self._pyroOutcome(await call_node(connect, ask, [method], self._pyroNodes))
 
     def _pyroIsUsable(self, connection: LoopConnection) -> bool:
-        return super()._pyroIsUsable(connection) and connection.uri == self._pyroNodes.in_order()[0]
+        return super()._pyroIsUsable(connection) and connection.uri == self._pyroNodes.first
 
 
 class Watch:

@@ -49,6 +49,8 @@ class Overseer:
         self._proven = time.time()
         self._since: float | None = None
         self._reason: str | None = None
+        self._gone_back: str | None = None
+        """That what this node knows has nothing to do any more with what etcd has. There is no way back from that."""
         self._lock = threading.Lock()
         self.lag: float | None = None
         """Seconds between etcd's answer to the latest change that was measured and when the watch brought it."""
@@ -98,14 +100,17 @@ class Overseer:
             self._wake.wait(INTERVAL)
 
     def _look(self) -> None:
+        if self._gone_back is not None:
+            raise EtcdError(self._gone_back)
         known = self._follower.revision
         began = time.time()
         asked = RangeRequest(key=self._keys.format, keys_only=True)
         revision = self._transport.call(RANGE, asked, LOOK_SECONDS, harmless=True).header.revision
         if revision < known:
-            raise EtcdError(
-                f"etcd went back from revision {known} to {revision}, as after a restore: restart this node"
-            )
+            back = f"from revision {known} to {revision}"
+            self._gone_back = f"etcd went back {back}, as after a restore: restart this node"
+            self._follower.close()  # what happens there from now on must not be mixed into what was here
+            raise EtcdError(self._gone_back)
         if self._follower.endpoint not in (None, self._transport.endpoint):
             self._follower.begin_again()
         self._keep_alive()

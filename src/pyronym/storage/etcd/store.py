@@ -11,7 +11,7 @@ from threading import Event
 from typing import Final
 
 from pyronym.directory.record import Change, Record
-from pyronym.errors import StorageError
+from pyronym.errors import StorageError, UnchangedError
 from pyronym.settings import Settings
 from pyronym.storage.base import ChangeRefusedError, failure, refusal
 from pyronym.storage.etcd.address import etcd_address
@@ -63,6 +63,13 @@ def _where_to_look(problem: EtcdError) -> str:
     return "check the address, and etcd"
 
 
+def _advice(problem: RefusedError) -> str:
+    code = problem.code
+    if code == INVALID and any(words in str(problem) for words in ("authentication failed", "user name is empty")):
+        code = UNAUTHENTICATED
+    return _ADVICE.get(code, "see etcd's log")
+
+
 @dataclass(frozen=True)
 class _Plain:
     """Changes that were decided on nothing."""
@@ -108,7 +115,7 @@ class EtcdStorage:
         try:
             self.revision, records = self._reached(self._read)
         except RefusedError as problem:
-            raise self._failure("cannot read", problem) from problem
+            raise failure("cannot read", self.description, problem, _advice(problem)) from problem
         return records
 
     def follow(self, listener: Listener) -> None:
@@ -228,7 +235,7 @@ class EtcdStorage:
         except RefusedError as problem:
             if problem.code == INVALID:
                 raise refusal(self.description, problem, "make it smaller") from problem
-            raise self._failure("nothing was changed in", problem) from problem
+            raise UnchangedError(f"{self.description}: {problem}; {_advice(problem)}") from problem
 
     def _ask(self, items: Sequence[SharedItem], timeout: float) -> TxnResponse:
         request = transaction(items, self._keys, self._leases.for_record)
@@ -264,10 +271,12 @@ class EtcdStorage:
 
     def _check_format(self) -> None:
         """See to it that the prefix is ours. StorageError if it is not."""
-        asked = RangeRequest(key=self._keys.format)
-        found = self._transport.call(RANGE, asked, READ_SECONDS, harmless=True).kvs
+        answer = self._transport.call(RANGE, RangeRequest(key=self._keys.format), READ_SECONDS, harmless=True)
+        found = answer.kvs
         if not found:
-            anything = RangeRequest(**self._keys.everything._asdict(), limit=1)
+            # At the same revision: another node that begins now, too, may have marked it as ours since.
+            revision = answer.header.revision
+            anything = RangeRequest(**self._keys.everything._asdict(), limit=1, revision=revision)
             if self._transport.call(RANGE, anything, READ_SECONDS, harmless=True).kvs:
                 raise self._foreign("there are other keys below it")
             self._mark()
@@ -315,10 +324,4 @@ class EtcdStorage:
         return failure("cannot use", self.description, f"the prefix is not pyronym's: {why}", "give another one")
 
     def _unchanged(self, why: object) -> StorageError:
-        return failure("nothing was changed in", self.description, why, "try again when etcd is back")
-
-    def _failure(self, what: str, problem: EtcdError) -> StorageError:
-        code = problem.code if isinstance(problem, RefusedError) else 0
-        if code == INVALID and any(words in str(problem) for words in ("authentication failed", "user name is empty")):
-            code = UNAUTHENTICATED
-        return failure(what, self.description, problem, _ADVICE.get(code, "see etcd's log"))
+        return UnchangedError(f"{self.description}: {why}; try again when etcd is back")
