@@ -6,17 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from threading import Timer
-from typing import Final, NoReturn
+from typing import Final, Self
 
 import click
 
 from pyronym.cli.running import HELP
 from pyronym.cli.showing import console, for_people
-from pyronym.client.deadline import in_thread
 from pyronym.errors import PyroError
 
 READY_SECONDS: Final = 20.0
@@ -83,32 +80,26 @@ def demo() -> None:
     On a terminal, each step waits for Enter. Nothing is written to files, and all processes have ended at the end, also
     after Ctrl-C.
     """
-    signal.signal(signal.SIGTERM, _leave)
-    with ExitStack() as stack:
+    with _Programs() as programs:
         _step("1. A name server", "It knows where objects are, so that nobody else has to.")
         serve = ["-m", "pyronym.naming", "-n", "localhost", "-p", "0", "-s", "memory"]
-        said = stack.enter_context(_running("$ pyronym serve -n localhost -p 0 -s memory", serve, "URI = ", {}))
-        where = {"PYRO_NS_HOST": said.rpartition("@")[2]}
+        said = programs.start("$ pyronym serve -n localhost -p 0 -s memory", serve, "URI = ")
+        programs.where = {"PYRO_NS_HOST": said.rpartition("@")[2]}
 
         _step("2. A service", "This program has an object, and registers it under a name:", THERMOMETER)
-        stack.enter_context(_running("$ python thermometer.py", ["-c", THERMOMETER], "the thermometer", where))
+        programs.start("$ python thermometer.py", ["-c", THERMOMETER], "the thermometer")
 
         _step("3. Another service", "It has another object. The system chose a port for each of them.", GREETER)
-        stack.enter_context(_running("$ python greeter.py", ["-c", GREETER], "the greeter", where))
+        programs.start("$ python greeter.py", ["-c", GREETER], "the greeter")
 
         explained = "It knows names and tags only. The name server tells it where they are, and it calls the objects:"
         _step("4. A client", explained, CLIENT)
-        _finish("$ python client.py", ["-c", CLIENT], where)
+        programs.finish("$ python client.py", ["-c", CLIENT])
 
         _step("5. What the name server knows", "You can ask it, too:")
         main = "from pyronym.cli.main import main; main()"
-        _finish("$ pyronym ls --tree demo.", ["-c", main, "ls", "--tree", "demo."], where)
+        programs.finish("$ pyronym ls --tree demo.", ["-c", main, "ls", "--tree", "demo."])
     _step("That was all", _END.rstrip())
-
-
-def _leave(*_: object) -> NoReturn:
-    """End as by Ctrl-C: so that the processes are ended."""
-    raise KeyboardInterrupt
 
 
 def _step(title: str, words: str, program: str = "") -> None:
@@ -120,75 +111,83 @@ def _step(title: str, words: str, program: str = "") -> None:
         click.echo("\n" + "".join(f"    {line}\n" for line in program.splitlines()).rstrip())
 
 
-@contextmanager
-def _running(command: str, arguments: list[str], ready: str, where: dict[str, str]) -> Iterator[str]:
-    """Run a Python program until the context ends; give the line with which it says that it is ready."""
-    starting = _start(command, arguments, where)
-    try:
-        yield _line(starting.result(), ready)
-    finally:
-        process = starting.result()
-        process.terminate()
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+class _Programs:
+    """Python programs that end with the context. Ctrl-C and SIGTERM wait while one is being started, when nobody could
+    end it, and while all are being ended.
+    """
 
+    def __init__(self) -> None:
+        self.where: Mapping[str, str] = {}
+        """Variables that tell them of the name server; all others of Pyro's are kept from them."""
+        self._processes: list[subprocess.Popen[str]] = []
+        self._held = self._interrupted = False
 
-def _line(process: subprocess.Popen[str], ready: str) -> str:
-    assert process.stdout is not None, "it is a pipe"
-    said = []
-    overdue = Timer(READY_SECONDS, process.kill)
-    overdue.daemon = True  # an interrupt may come before it can be cancelled
-    try:
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held = True
+        for process in reversed(self._processes):
+            process.terminate()
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._release()
+
+    def _interrupt(self, *_: object) -> None:
+        self._interrupted = True
+        if not self._held:
+            raise KeyboardInterrupt
+
+    def _release(self) -> None:
+        self._held = False
+        if self._interrupted:
+            raise KeyboardInterrupt
+
+    def start(self, command: str, arguments: Sequence[str], ready: str) -> str:
+        """Start a program; the line, which begins with `ready`, by which it says that it is."""
+        process = self._start(command, arguments)
+        assert process.stdout is not None, "it is a pipe"
+        said = []
+        overdue = Timer(READY_SECONDS, process.kill)
+        overdue.daemon = True  # an interrupt may come before it can be cancelled
         overdue.start()
         for line in process.stdout:
             said.append(line)
             if line.startswith(ready):
+                overdue.cancel()
                 _show(line)
                 return line.strip()
-    finally:
-        overdue.cancel()
-    raise PyroError(f"a program of the demo does not start, see what it says: {''.join(said)[-500:]}")
+        raise PyroError(f"a program of the demo does not start, see what it says: {''.join(said)[-500:]}")
 
-
-def _finish(command: str, arguments: list[str], where: dict[str, str]) -> None:
-    """Run a Python program to its end, and show what it writes."""
-    starting = _start(command, arguments, where)
-    try:
-        process = starting.result()
+    def finish(self, command: str, arguments: Sequence[str]) -> None:
+        """Run a program to its end, and show what it writes."""
+        process = self._start(command, arguments)
         output, _ = process.communicate(timeout=READY_SECONDS)
-    except BaseException:
-        process = starting.result()
-        process.kill()
-        process.wait()
-        raise
-    _show(output)
-    if process.returncode:
-        raise PyroError("a program of the demo failed, see above; please report it")
+        _show(output)
+        if process.returncode:
+            raise PyroError("a program of the demo failed, see above; please report it")
 
-
-def _start(command: str, arguments: list[str], where: dict[str, str]) -> Future[subprocess.Popen[str]]:
-    """Start a Python program that no Ctrl-C at the terminal reaches, and that knows no name server but the demo's.
-
-    In a thread: an interrupt does not come there, between the start of a process and when somebody knows of it.
-    """
-    console().print(f"\n{command}", style="cyan")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYRO_")}
-    program = [sys.executable, *arguments]
-    environment |= {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **where}
-    return in_thread(
-        lambda: subprocess.Popen(  # noqa: S603  # programs of this file
-            program,
-            env=environment,
+    def _start(self, command: str, arguments: Sequence[str]) -> subprocess.Popen[str]:
+        console().print(f"\n{command}", style="cyan")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYRO_")}
+        self._held = True
+        process = subprocess.Popen(  # noqa: S603  # programs of this file
+            [sys.executable, *arguments],
+            env={**environment, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **self.where},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            start_new_session=True,  # no Ctrl-C at the terminal reaches it
             encoding="utf-8",
         )
-    )
+        self._processes.append(process)
+        self._release()
+        return process
 
 
 def _show(output: str) -> None:
