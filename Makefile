@@ -15,6 +15,7 @@
 # make audit   look for known weaknesses in what is installed for pyronym (asks PyPI)
 # make links   check that the links in the documentation lead somewhere
 # make docs    build the documentation as a site, in build/site; warnings are errors
+# make pictures  record commands on a terminal, for the documentation (docs/images)
 # make bench   measure everything, beside stock Pyro and others; writes docs/performance.md (20 minutes, a quiet machine)
 # make bench-quick   the headline figures, compared with the results in the checkout (half a minute)
 # make bench-cluster   nodes on one etcd: registrations, lookups, delays, a start; writes docs/scaling.md (5 minutes)
@@ -52,7 +53,7 @@ FUZZ_READY := .venv/.fuzz-ready
 DOCS_READY := .venv/.docs-ready
 DIST_READY := .venv/.dist-ready
 
-.PHONY: help setup serve test torture soak torture-storage chaos lint types audit links docs dist sbom pin newcomer \
+.PHONY: help setup serve test torture soak torture-storage chaos lint types audit links docs pictures dist sbom pin newcomer \
 	bench bench-quick bench-cluster profile fuzz fuzz-server fuzz-corpus messages chromium clean
 
 help:
@@ -143,6 +144,9 @@ messages:
 	build/messages/bin/python -m pip install --quiet --disable-pip-version-check "grpcio-tools==1.70.0" "setuptools<80"
 	cd src && ../build/messages/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
 		pyronym/storage/etcd/messages.proto
+
+pictures: setup
+	$(BIN)/python docs/draw_pictures.py
 
 links: setup
 	$(BIN)/python docs/check_links.py

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from namespaces import Host, hosts_or_skip, link
-from processes import PYRONYM, SCRIPTS, NameServer, Process, stopping
+from processes import PYRONYM, SCRIPTS, NameServer, Process, run, stopping
 
 LOCATE = """
 import json
@@ -136,3 +136,25 @@ def test_with_a_group_of_their_own_server_and_client_find_each_other(networks: N
     assert found(networks.a, 6, **chosen) == [uri("[fd97:1::1]")] * 2
     with pytest.raises(AssertionError, match="broadcast to ff15::d059:524f, port 9091: no answer"):
         found(networks.a, 6, PYRO_LOCATE_TIMEOUT="0.5")
+
+
+def test_the_doctor_tells_on_which_networks_a_name_server_answers(networks: Networks, serving) -> None:
+    server = serving("-n", "0.0.0.0", "-n", "::", "-p", "9090", "-s", "memory")
+    assert server.port == 9090
+    found = {}
+    for host in (networks.a, networks.c):
+        findings = json.loads(host.run(PYRONYM, "doctor", "--json"))
+        found[host] = [finding["text"] for finding in findings if finding["check"] == "discovery"]
+        assert {finding["level"] for finding in findings} == {"ok"}
+    assert found[networks.a] == [
+        "on net-a (UDP port 9091) a name server answers: 10.97.1.1:9090, [fd97:1::1]:9090",
+        "nobody answers on lo, net-x",
+    ]
+    assert found[networks.c][0].startswith("on net-c (UDP port 9091) a name server answers: [fe80::31%")
+
+
+def test_the_doctor_warns_where_nobody_answers(networks: Networks) -> None:
+    done = run(networks.a.command(PYRONYM, "doctor"))
+    assert done.status == 1
+    assert done.stdout.startswith("warning\tdiscovery\tno name server answers on lo, net-a, net-x (UDP port 9091): ")
+    assert "error\tport\tlocalhost:9090: nothing listens there\t" in done.stdout

@@ -39,6 +39,19 @@ def test_patience_is_not_renewed_by_more_of_the_same():
     assert list(patience) == ["dribbles", "goes on", "changes"]
 
 
+def test_slow_are_those_who_let_the_server_wait_and_not_those_who_wait_for_it():
+    patience = Patience({})
+    for who, phase, since in (
+        ("a", Phase.READING, 100),
+        ("b", Phase.READING, 100.5),
+        ("c", Phase.MESSAGE, 101),
+        ("d", Phase.CALL, 100),
+    ):
+        patience.note(who, phase, since)
+    assert patience.slow(101.1, 1.0) == {Phase.READING: 1}
+    assert patience.slow(102.1, 1.0) == {Phase.READING: 2, Phase.MESSAGE: 1}
+
+
 def test_admission_counts_in_all_and_for_each_address():
     doors = Admission(3, 2)
     for address in ("1.2.3.4", "1.2.3.4"):

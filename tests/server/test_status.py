@@ -1,6 +1,8 @@
 """What a name server tells of itself to those who watch over it."""
 
 import os
+import resource
+import socket
 import time
 
 import pytest
@@ -9,6 +11,7 @@ from processes import NameServers, run
 from pyronym import NameServer, locateNS
 from pyronym.client.proxy import Proxy
 from pyronym.errors import NamingError, SecurityError
+from pyronym.server import nameserver as nameserver_module
 from pyronym.server.nameserver import NameServerDaemon
 from pyronym.service.permissions import parse_permissions
 from pyronym.settings import Settings
@@ -70,6 +73,8 @@ def test_the_program_that_has_the_name_server_is_told_the_same(tmp_path):
         assert status["storage"]["trouble"] is None
         assert (status["storage"]["commits"], status["storage"]["changes"]) == (4, 4)
         assert (status["stale_since"], status["loop_lag"]) == (None, None)
+        assert (status["slow"], status["latencies"]) == ({}, {})
+        assert status["descriptors"] == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     assert own["address"] == daemon.locationStr
 
 
@@ -118,6 +123,9 @@ def test_the_pulse_tells_how_late_the_loop_is_and_how_long_calls_take(protocol, 
         assert pulse.is_alive()
         assert ns.status()["loop_lag"] >= 0
         lookups = counts(ns.status())[protocol, "lookup", "ok"]
+        told = ns.status()["latencies"]["lookup"]
+    assert told["calls"] == lookups
+    assert 0 < told["seconds"] < lookups
     assert pulse.latencies["register"].count == 1
     assert pulse.latencies["lookup"].count == lookups, "each sample stands for all that came since the one before"
     assert 0 < pulse.latencies["lookup"].largest < 1
@@ -129,3 +137,16 @@ def test_stock_clients_can_ask_for_the_status(serve: NameServers, stock4_python,
         program = f"import {package} as p; print(p.Proxy({server.uri!r}).status()['records'])"
         done = run([python, "-W", "ignore", "-c", program])
         assert done.stdout == "1\n", done.stderr
+
+
+def test_clients_that_let_the_server_wait_are_told_of(monkeypatch):
+    monkeypatch.setattr(nameserver_module, "SLOW_SECONDS", 0.0)
+    daemon = NameServerDaemon("127.0.0.1", 0)
+    with (
+        serving(daemon),
+        locateNS(*daemon.sock.getsockname()) as ns,
+        socket.create_connection(daemon.sock.getsockname()),
+    ):
+        deadline = time.monotonic() + 20
+        while ns.status()["slow"] != {"handshake not finished in time": 1}:
+            assert time.monotonic() < deadline

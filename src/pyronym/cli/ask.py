@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from pyronym.cli.completing import complete_name
 from pyronym.cli.running import FAILED, HELP
 from pyronym.cli.showing import plain, show_json
 from pyronym.cli.where import Where, located
@@ -14,7 +15,7 @@ from pyronym.errors import CommunicationError, NameServerNotFoundError
 
 
 @click.command(context_settings=HELP)
-@click.argument("name")
+@click.argument("name", shell_complete=complete_name)
 @click.option("--json", "as_json", is_flag=True, help="Write an object with name, uri and tags.")
 @located
 def lookup(name: str, as_json: bool, where: Where) -> None:
@@ -69,19 +70,19 @@ def ping(count: int, interval: float, as_json: bool, where: Where) -> int:
             else:
                 taken.append(time.perf_counter() - began)
     lost = count - len(taken)
-    statistics = _statistics(sorted(taken))
+    times = statistics(sorted(taken))
     if as_json:
-        show_json({"uri": uri, "sent": count, "lost": lost, **statistics})
+        show_json({"uri": uri, "sent": count, "lost": lost, **times})
     else:
-        times = " ".join(
-            f"{name} {'-' if seconds is None else f'{seconds * 1000:.2f} ms'}" for name, seconds in statistics.items()
+        shown = " ".join(
+            f"{name} {'-' if seconds is None else f'{seconds * 1000:.2f} ms'}" for name, seconds in times.items()
         )
-        click.echo(f"sent {count}, lost {lost} ({lost / count:.0%})\n{times}")
+        click.echo(f"sent {count}, lost {lost} ({lost / count:.0%})\n{shown}")
     return FAILED if lost else 0
 
 
-def _statistics(taken: Sequence[float]) -> dict[str, float | None]:
-    """Seconds, of sorted ones."""
+def statistics(taken: Sequence[float]) -> dict[str, float | None]:
+    """The least, the median, the 99th percentile and the most of sorted seconds; None of none."""
 
     def at(part: float) -> float | None:
         return taken[min(int(part * len(taken)), len(taken) - 1)] if taken else None

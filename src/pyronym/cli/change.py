@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from pyronym.cli.catalogue import Selection, found, require
+from pyronym.cli.completing import complete_name
 from pyronym.cli.running import FAILED, HELP
 from pyronym.cli.showing import plain, some
 from pyronym.cli.tagging import change_tags
@@ -55,7 +56,7 @@ def register(name: str, uri: str, tags: tuple[str, ...], safe: bool, lease: floa
 
 
 @click.command(context_settings=HELP)
-@click.argument("names", nargs=-1, metavar="NAME...")
+@click.argument("names", nargs=-1, metavar="NAME...", shell_complete=complete_name)
 @click.option("--prefix", help="Remove all names that begin so.")
 @click.option("--regex", metavar="PATTERN", help="Remove all names that match from their beginning.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
@@ -120,7 +121,7 @@ def _remove(name_server: Proxy, names: Sequence[str]) -> list[str]:
 
 
 @click.command(context_settings=HELP)
-@click.argument("name")
+@click.argument("name", shell_complete=complete_name)
 @click.option("-a", "--add", metavar="TAG", multiple=True, help="Add a tag; may be given again.")
 @click.option("-r", "--remove", metavar="TAG", multiple=True, help="Take a tag away; may be given again.")
 @click.option("--set", "only", metavar="TAG", multiple=True, help="Have this tag and each other --set, and no others.")

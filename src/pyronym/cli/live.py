@@ -56,10 +56,10 @@ def show_live(where: Where, selection: Selection, headings: Sequence[str], row: 
                 status = "connected; Ctrl-C ends"
             chosen = {name: entry for name, entry in names.items() if selection.takes(name, entry.metadata)}
             rows = [row(name, chosen[name], known.get(name, UNKNOWN)) for name in sorted(chosen)[: terminal.height]]
-            live.update(_screen(terminal, headings, rows, f"{len(chosen)} names; {status}"), refresh=True)
+            live.update(screen(terminal, headings, rows, f"{len(chosen)} names; {status}"), refresh=True)
 
 
-def _screen(terminal: Console, headings: Sequence[str], rows: Sequence[Row], status: str) -> Group:
+def screen(terminal: Console, headings: Sequence[str], rows: Sequence[Row], status: str) -> Group:
     """As many lines of the table as fit, and the status below them."""
     from rich.console import Group
     from rich.text import Text

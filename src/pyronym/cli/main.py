@@ -14,6 +14,7 @@ from pyronym.cli.running import EXIT_STATUSES, HELP, run
 _HOMES: Final = MappingProxyType(
     {
         "serve": "serve:serve",
+        "demo": "demo:demo",
         "ls": "ls:ls",
         "lookup": "ask:lookup",
         "register": "change:register",
@@ -22,6 +23,10 @@ _HOMES: Final = MappingProxyType(
         "ping": "ask:ping",
         "watch": "watch:watch",
         "nodes": "nodes:nodes",
+        "top": "top:top",
+        "doctor": "doctor:doctor",
+        "bench": "bench:bench",
+        "completion": "completion:completion",
         "export": "transfer:export",
         "import": "transfer:import_",
         "certs": "certs:certs",

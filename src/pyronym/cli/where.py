@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, Final, TypeVar
@@ -73,32 +73,30 @@ _OPTIONS: Final = (
     ),
 )
 
+_ITEMS: Final = ("ns", "key", "tls", "tls_ca", "tls_cert", "tls_key", "timeout")
+
 
 def located(command: Callable[..., T]) -> Callable[..., T]:
     """Give a command the options that say where the name server is, and its function `where`, a Where."""
 
     @wraps(command)
-    def with_where(
-        *args: Any,
-        ns: str | None,
-        key: str | None,
-        tls: bool,
-        tls_ca: str | None,
-        tls_cert: str | None,
-        tls_key: str | None,
-        timeout: float | None,
-        **others: Any,
-    ) -> T:
-        settings = _patient(_with_tls(config.settings, tls, tls_ca, tls_cert, tls_key), timeout)
-        try:
-            where = Where(None, hmac_key(key), settings).at(ns or None)
-        except ValueError as problem:
-            raise click.UsageError(f"--ns, or PYRO_NS_HOST: {problem}") from problem
-        return command(*args, where=where, **others)
+    def with_where(*args: Any, **given: Any) -> T:
+        where = where_of({item: given.pop(item) for item in _ITEMS})
+        return command(*args, where=where, **given)
 
     for option in reversed(_OPTIONS):
         with_where = option(with_where)
     return with_where
+
+
+def where_of(given: Mapping[str, Any]) -> Where:
+    """The name server that these values of the options say. UsageError if they make no sense."""
+    ns, key, tls, ca, certificate, private_key, timeout = (given.get(item) for item in _ITEMS)
+    settings = _patient(_with_tls(config.settings, bool(tls), ca, certificate, private_key), timeout)
+    try:
+        return Where(None, hmac_key(key), settings).at(ns or None)
+    except ValueError as problem:
+        raise click.UsageError(f"--ns, or PYRO_NS_HOST: {problem}") from problem
 
 
 def _with_tls(settings: Settings, tls: bool, ca: str | None, certificate: str | None, key: str | None) -> Settings:

@@ -6,7 +6,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pyronym.client.connection import Connection, open_connection
 from pyronym.client.deadline import Deadline
@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=Stream)
 
-_QUESTION = b"GET_NSURI"
-_ANSWER_SIZE = 2048
+QUESTION: Final = b"GET_NSURI"
+ANSWER_SIZE: Final = 2048
 """Bytes of a broadcast answer that are read; it is one URI."""
 _BROADCAST_TRIES = 4
 """How often the question is broadcast, evenly spread over the time there is. Datagrams get lost."""
@@ -75,7 +75,7 @@ async def find_name_server(
             steps.append(lambda share: search.connect_to_debian(debian, share))
     if broadcast:
         bcport = port or settings.ns_bcport
-        steps += [partial(search.ask_everyone, family, bcport) for family in _broadcast_families(settings)]
+        steps += [partial(search.ask_everyone, family, bcport) for family in broadcast_families(settings)]
     if own not in tried:
         steps.append(lambda share: search.connect(own, share))
     return await search.run(steps)
@@ -147,7 +147,7 @@ class _Search(Generic[S]):
 
     async def ask_everyone(self, family: socket.AddressFamily, port: int, deadline: Deadline) -> Connection[S] | None:
         """A connection to the first name server that answers a broadcast, in IPv6 a multicast, and can be reached."""
-        hosts = _broadcast_hosts(self._settings, family)
+        hosts = broadcast_hosts(self._settings, family)
         where = f"broadcast to {', '.join(hosts)}, port {port}"
         why = "no answer"
         seen = set()
@@ -173,7 +173,7 @@ class _Search(Generic[S]):
     ) -> list[_Question]:
         targets: list[_Question] = []
         for host in hosts:
-            numeric = {"<broadcast>": "255.255.255.255", "": "0.0.0.0"}.get(host, host)
+            numeric = numeric_host(host)
             interfaces = [0]
             if group := multicast_group(host):
                 numeric, interfaces = socket.inet_ntop(family, group.packed), interfaces_of(group)
@@ -185,33 +185,45 @@ class _Search(Generic[S]):
         """The next URI that arrives, None at the deadline. What else arrives is dropped: anyone may send to it."""
         while True:
             try:
-                data, sender = await self._network.receive(sock, _ANSWER_SIZE, deadline)
+                data, sender = await self._network.receive(sock, ANSWER_SIZE, deadline)
             except TimeoutError:
                 return None
-            try:
-                uri = URI(data.decode("utf-8"))
-            except (PyroError, UnicodeDecodeError):
-                log.debug("ignoring a broadcast answer that is no URI: %r", data[:100])
-                continue
-            if uri.protocol == "PYRO":
-                if is_link_local(uri.host or "") and "%" not in str(uri.host):
-                    uri.host = f"{uri.host}%{sender[3]}"  # the server cannot know what we call the interface
+            if (uri := uri_answered(data, sender)) is not None:
                 return uri
+
+
+def uri_answered(data: bytes, sender: tuple[Any, ...]) -> URI | None:
+    """The URI that the answer to a broadcast has, as this machine can use it; None if it has none."""
+    try:
+        uri = URI(data.decode("utf-8"))
+    except (PyroError, UnicodeDecodeError):
+        log.debug("ignoring a broadcast answer that is no URI: %r", data[:100])
+        return None
+    if uri.protocol != "PYRO":
+        return None
+    if is_link_local(uri.host or "") and "%" not in str(uri.host):
+        uri.host = f"{uri.host}%{sender[3]}"  # the server cannot know what we call the interface
+    return uri
 
 
 _Question = tuple[Target, int]
 """Where to send the question to, and for a multicast the index of the interface to send it by; otherwise 0."""
 
 
-def _broadcast_families(settings: Settings) -> list[socket.AddressFamily]:
+def broadcast_families(settings: Settings) -> list[socket.AddressFamily]:
     """By which IP versions to ask everyone: by the older one, where all servers listen, before the newer."""
     families = [socket.AF_INET6] if settings.prefer_ip_version == 6 else [socket.AF_INET, socket.AF_INET6]
-    return [family for family in families if _broadcast_hosts(settings, family)]
+    return [family for family in families if broadcast_hosts(settings, family)]
 
 
-def _broadcast_hosts(settings: Settings, family: socket.AddressFamily) -> list[str]:
+def broadcast_hosts(settings: Settings, family: socket.AddressFamily) -> list[str]:
     """Those of BROADCAST_ADDRS to ask by one IP version. Only addresses with a colon are of IPv6."""
     return [host for host in settings.broadcast_addrs if (":" in host) == (family == socket.AF_INET6)]
+
+
+def numeric_host(host: str) -> str:
+    """One of BROADCAST_ADDRS, without the words that stand for an address."""
+    return {"<broadcast>": "255.255.255.255", "": "0.0.0.0"}.get(host, host)
 
 
 def _ask(sock: socket.socket, targets: Sequence[_Question]) -> None:
@@ -222,7 +234,7 @@ def _ask(sock: socket.socket, targets: Sequence[_Question]) -> None:
         try:
             if interface:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface)
-            sock.sendto(_QUESTION, address)
+            sock.sendto(QUESTION, address)
             sent = True
         except OSError as failure:
             problem = failure

@@ -64,6 +64,11 @@ class Patience(Generic[T]):
         waiting = self._waiting.get(who)
         return waiting and waiting[0]
 
+    def slow(self, now: float, seconds: float) -> Counter[Phase]:
+        """How many have let the server wait for longer than that, by what for. From any thread."""
+        waiting = list(self._waiting.values())
+        return Counter(phase for phase, since in waiting if phase is not Phase.CALL and now - since > seconds)
+
     def overdue(self, now: float) -> list[tuple[T, Phase]]:
         """Those who have let the server wait for too long."""
         return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import socket
 import sys
 import time
@@ -44,6 +45,10 @@ EXPOSED: Final = (
     "permissions allow to anyone; switch TLS on (--tls-cert FILE) or set keys (--keys FILE, without --unsigned-pyro5), "
     "see docs/security.md, or listen on localhost or a Unix socket"
 )
+
+
+SLOW_SECONDS: Final = 1.0
+"""A client that lets the server wait for longer is told of as a slow one."""
 
 
 class Measures(NamedTuple):
@@ -252,11 +257,18 @@ class NameServerDaemon(Daemon):
 
     def _traffic(self) -> dict[str, object]:
         connections, requests, offences, pulse = self.measures
+        slow = self._clients.patience.slow(time.monotonic(), SLOW_SECONDS)
         return {
             "connections": connections,
+            "descriptors": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            "slow": {phase.value: count for phase, count in slow.items()},
             "requests": [{**asked._asdict(), "count": count} for asked, count in requests.items()],
             "offences": {str(what): count for what, count in offences.items()},
             "loop_lag": pulse.lag,
+            "latencies": {
+                method: {"calls": spread.count, "seconds": spread.total}
+                for method, spread in list(pulse.latencies.items())
+            },
         }
 
     def _leave(self) -> None:

@@ -137,7 +137,7 @@ class Prober:
                     answer = session.next_answer()
                     await asyncio.sleep(0)
             else:
-                answer = await _in_thread(self._readers, session.next_answer)
+                answer = await in_thread(self._readers, session.next_answer)
         return answer
 
     async def _connect(self, uri: URI, tls: ssl.SSLContext | None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -165,11 +165,11 @@ class Prober:
         try:
             found = look(flags=socket.AI_NUMERICHOST)
         except socket.gaierror:  # not an address but a name: that may take long
-            found = await _in_thread(self._resolvers, look)
+            found = await in_thread(self._resolvers, look)
         return [(family, address) for family, _, _, _, address in found]
 
 
-async def _in_thread(workers: Workers, job: Callable[[], T]) -> T:
+async def in_thread(workers: Workers, job: Callable[[], T]) -> T:
     """What `job` gives in one of these threads. If nobody waits for it any more, it is left to itself."""
     outcome: Future[T] = Future()
 
