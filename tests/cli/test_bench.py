@@ -42,7 +42,7 @@ def test_its_table_says_how_much_it_is_worth(serve: NameServers) -> None:
 
 def test_an_interrupted_one_takes_its_names_away(serve: NameServers) -> None:
     server = serve()
-    process = Process([PYRONYM, "bench", "--register", "--seconds", "10", "-c", "1", "--ns", server.location])
+    process = Process([PYRONYM, "bench", "--register", "--seconds", "4", "-c", "1", "--ns", server.location])
     with stopping([process]), locateNS(server.location) as names:
         revision = names.watch("pyronym.bench.")["revision"]
         while not names.watch("pyronym.bench.", since=revision, timeout=20.0)["changes"]:
