@@ -47,7 +47,7 @@ def test_json_lines_have_the_same_fields_and_those_of_their_event(serve: NameSer
     assert all(list(line)[:4] == ["ts", "level", "logger", "event"] for line in lines)
     assert all(line["ts"].endswith("+00:00") for line in lines)
     (offence,) = [line for line in lines if "offence" in line]
-    assert (offence["level"], offence["logger"]) == ("WARNING", "pyronym.server.transport")
+    assert (offence["level"], offence["logger"]) == ("WARNING", "pyronym.server.clients")
     assert (offence["client"], offence["offence"]) == ("127.0.0.1", "broken message")
 
 

@@ -89,6 +89,7 @@ def test_items_of_another_form_are_an_error(name, value):
 def test_only_a_dict_answers_at_once():
     assert MappingStore({}).immediate
     assert MappingStore(MemoryStorage()).immediate
+    assert MappingStore(MemoryStorage()).description == "memory"
     assert not MappingStore(Fragile()).immediate
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
 from pyronym.storage.base import Storage, failure, refusal
+from pyronym.storage.memory import MemoryStorage
 
 # What a mapping of someone else's takes and gives can only be known at run time, hence Any.
 
@@ -42,7 +43,8 @@ class MappingStore:
     """
 
     def __init__(self, mapping: MutableMapping[str, Any]) -> None:
-        self.description = f"mapping {type(mapping).__qualname__}"
+        is_ours = isinstance(mapping, MemoryStorage)
+        self.description = "memory" if is_ours else f"mapping {type(mapping).__qualname__}"
         self.immediate = isinstance(mapping, dict)
         self._mapping: MutableMapping[str, Any] | None = mapping
 
