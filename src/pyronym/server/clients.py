@@ -6,9 +6,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from pyronym.rpc.hosting import Address, Peer
 from pyronym.rpc.offences import Offence
@@ -18,9 +18,6 @@ from pyronym.server.loop import LoopBase
 from pyronym.server.pulse import Pulse
 from pyronym.server.workers import Workers
 from pyronym.settings import Settings
-
-if TYPE_CHECKING:
-    from pyronym.server.transport import Connection
 
 SLICE_SECONDS: Final = 0.005
 """How long calls of one client are performed before others have their turn. A read of 64 KiB may hold 600 calls. Those
@@ -40,6 +37,33 @@ MAX_TURNED_AWAY: Final = 32
 """Clients beyond the limit of connections that are told so at a time. Further ones are closed without a word."""
 
 log = logging.getLogger(__name__)
+
+
+class Connected(Hashable, Protocol):
+    """A connection, as far as all of them are looked after together."""
+
+    address: str | None
+    """The network address of the client; None at a Unix socket."""
+
+    def held(self) -> tuple[int, bool]:
+        """Bytes that are held for the client; whether it has read some since this was asked."""
+        ...
+
+    def idle_since(self, now: float) -> float:
+        """When the client was last heard of."""
+        ...
+
+    def go_on(self, ends: float) -> None:
+        """It is the client's turn, until `ends`."""
+        ...
+
+    def finish(self) -> None:
+        """Close the connection; if a call is out, when that has been answered."""
+        ...
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        ...
 
 
 class Clients:
@@ -72,15 +96,15 @@ class Clients:
         self.disconnected = disconnected
         self.leaving = False
         self._offences = offences
-        self.patience: Patience[Connection] = Patience({})
+        self.patience: Patience[Connected] = Patience({})
         self._admission = admission
-        self._turned_away: set[Connection] = set()
+        self._turned_away: set[Connected] = set()
         self.limit(settings)
         self._sweeping = False
         self._taken = 0
-        self._line: deque[Connection] = deque()
+        self._line: deque[Connected] = deque()
         self._line_moves = False
-        self._open: set[Connection] = set()
+        self._open: set[Connected] = set()
         self.pulse = Pulse(loop)
         """Takes the time of calls, once it beats."""
         self._emptied = asyncio.Event()
@@ -100,7 +124,7 @@ class Clients:
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, connection: Connection) -> str | None:
+    def add(self, connection: Connected) -> str | None:
         """Hold a connection while it is open. Why it may not stay; None if it may."""
         self._open.add(connection)
         refusal = self._admission.refusal(connection.address)
@@ -114,7 +138,7 @@ class Clients:
         self.watch(connection, Phase.HANDSHAKE)
         return refusal
 
-    def discard(self, connection: Connection) -> None:
+    def discard(self, connection: Connected) -> None:
         """A connection has been closed."""
         self._open.discard(connection)
         self.patience.note(connection, None, 0)
@@ -125,7 +149,7 @@ class Clients:
         if not self._open:
             self._emptied.set()
 
-    def watch(self, connection: Connection, phase: Phase | None, *, progress: bool = False) -> None:
+    def watch(self, connection: Connected, phase: Phase | None, *, progress: bool = False) -> None:
         """Note what a client lets the daemon wait for. With `progress` the time for it begins anew."""
         if phase is not None or connection in self.patience:
             self.patience.note(connection, phase, time.monotonic(), progress=progress)
@@ -133,7 +157,7 @@ class Clients:
             self._sweeping = True
             self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
-    def tell(self, what: Offence, connection: Connection, words: str) -> None:
+    def tell(self, what: Offence, connection: Connected, words: str) -> None:
         """Count what a client was stopped from doing, and log it unless there was a line about it in this minute."""
         if self._offences.note(what, str(connection.address), time.monotonic()):
             fields = {"client": connection.address, "offence": what.value}
@@ -150,7 +174,7 @@ class Clients:
         """Until when calls may be performed of a client that has just been heard of."""
         return time.monotonic() + SLICE_SECONDS / (1 + len(self._line))
 
-    def queue(self, connection: Connection) -> None:
+    def queue(self, connection: Connected) -> None:
         """Let a client go on when those in line before it have had their turn, and whoever is heard of meanwhile."""
         self._line.append(connection)
         if not self._line_moves:
@@ -177,7 +201,7 @@ class Clients:
         """Close the connections of those who have let the daemon wait for too long, or hold too much of its memory."""
         self._taken = 0
         now = time.monotonic()
-        held: dict[Connection, int] = {}
+        held: dict[Connected, int] = {}
         for connection in self.patience:
             held[connection], has_read = connection.held()
             if has_read and self.patience.phase(connection) is Phase.READING:
@@ -197,7 +221,7 @@ class Clients:
                 if connection.idle_since(now) + self._idle_timeout < now:
                     self._drop(connection, Offence.IDLE, f"it sent nothing for {self._idle_timeout:g} s")
 
-    def _drop(self, connection: Connection, offence: Offence, why: str) -> None:
+    def _drop(self, connection: Connected, offence: Offence, why: str) -> None:
         self.patience.note(connection, None, 0)
         self.tell(offence, connection, f"closing its connection: {why}")
         connection.abort()
