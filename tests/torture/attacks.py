@@ -28,8 +28,8 @@ ADDRESS = "127.0.0.2"
 """Where the attackers come from. The client that means no harm comes from 127.0.0.1."""
 ATTACKERS = 8
 """Those who begin anew again and again."""
-WATCHERS = 17
-"""Times as many connections as usual wait for what happens: 5,000 where 300 are usual."""
+WATCHERS = 5
+"""Times as many connections as usual wait for what happens: 1,500 where 300 are usual."""
 DEEP = 50_000
 """Levels of lists in lists."""
 SERIALIZERS = ("serpent", "json", "marshal", "msgpack", "pickle")
@@ -256,7 +256,7 @@ ATTACKS: dict[str, Attack] = {
     "crowd": Attack("ten times as many of these", _crowd),
     "descriptors": Attack("the same, where the server may have 256 descriptors", _crowd, descriptors=256),
     "never_reading": Attack("connections that ask for all names a hundred times, and read none", _never_reading),
-    "watching": Attack("watchers, 17 times as many, that do not read what happens", _watching, kinds=("pyronym",)),
+    "watching": Attack("watchers, five times as many, that do not read what happens", _watching, kinds=("pyronym",)),
     "churn": Attack("connections that come and go", _churn),
     "regex_list": Attack("patterns that take longer than the universe is old, to list", partial(_search, "list")),
     "regex_remove": Attack("the same, to remove", partial(_search, "remove")),
