@@ -122,8 +122,8 @@ def test_tags_are_set_on_the_record_that_there_is_then(two):
         jobs = [pool.submit(set_tags, a, "a"), pool.submit(set_uri, b)]
         for job in jobs:
             job.result()
-    assert a.get("name").uri == "PYRO:o19@h:1"  # no older URI came back with a tag
     wait_until(lambda: a.get("name") == b.get("name"), "both know the same")
+    assert a.get("name").uri == "PYRO:o19@h:1"  # no older URI came back with a tag
 
 
 def test_a_removal_counts_only_what_it_removed(two):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -26,6 +27,9 @@ MAX_BODY: Final = 1 << 20
 
 BODY_SECONDS: Final = 10.0
 """How long a client may take to send that."""
+
+LINGER_SECONDS: Final = 2.0
+"""How long what a refused client still sends is read and dropped, that it may read why."""
 
 SAFE: Final = frozenset(["GET", "HEAD", "OPTIONS"])
 METHODS: Final = SAFE | {"PUT", "PATCH", "POST", "DELETE"}
@@ -62,7 +66,7 @@ class Gate:
             receive = await _whole_body(scope, receive)
         except Problem as problem:
             response = problems.answer(problem.status_code, str(problem.detail), {"Connection": "close"})
-            await response(scope, receive, exit_.send)
+            await response(scope, receive, _lingering(receive, exit_.send))
             return
         await self._app(scope, receive, exit_.send)
 
@@ -134,6 +138,27 @@ async def _whole_body(scope: Scope, receive: Receive) -> Receive:
         return rest.pop() if rest else await receive()
 
     return replay
+
+
+def _lingering(receive: Receive, send: Send) -> Send:
+    """Sends an answer whole, and ends it only when the client has no more to send.
+
+    A connection that is closed over bytes that nobody has read is reset, and a reset may take the answer from the
+    client before it has read it (RFC 9112, section 9.6).
+    """
+
+    async def send_and_wait(message: Message) -> None:
+        if message["type"] != "http.response.body":
+            await send(message)
+            return
+        await send({**message, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while (await receive()).get("more_body", False):
+                    pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return send_and_wait
 
 
 class _Exit:
