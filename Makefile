@@ -74,7 +74,7 @@ serve: setup
 
 test: lint types links chromium
 	$(BIN)/python tests/stock.py
-	$(BIN)/pytest -n 2 $(TESTS)
+	$(BIN)/pytest -n 4 $(TESTS)
 
 # The dashboard is tried in it. Where it cannot be installed, those tests are skipped.
 chromium:

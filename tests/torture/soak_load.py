@@ -180,14 +180,14 @@ class Mischief(threading.Thread):
     def run(self) -> None:
         kinds = [_hostile_messages(protocol) for protocol in (48, 502)]
         for message in itertools.cycle(message for pair in zip(*kinds, strict=True) for message in pair):
-            if self._over.wait(REST_SECONDS):
-                return
             with ExitStack() as stack, suppress(OSError):
                 for _ in range(HOSTILE_CONNECTIONS):
                     sock = stack.enter_context(socket.create_connection(self._address, 2.0))
                     sock.sendall(message)
                 self._over.wait(ATTACK_SECONDS)
                 self.done += 1
+            if self._over.wait(REST_SECONDS):
+                return
 
 
 def _hostile_messages(protocol: int) -> list[bytes]:
