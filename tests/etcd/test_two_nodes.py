@@ -326,7 +326,7 @@ def test_a_value_that_is_not_ours_is_reported_once_skipped_and_never_overwritten
 def test_a_value_that_this_node_has_not_heard_of_is_not_overwritten_either(cluster, prefix, node):
     a = node(cluster.url(prefix))
     register(a, "name")
-    release = hold(a._sharing.storage._follower)
+    release = hold(a.node._storage._follower)
     cluster.put(f"{prefix}/names/name", "newer")
     cluster.put(f"{prefix}/names/fresh", "newer")
     outcomes = [a.register(name, OTHER, TAGS) for name in ("name", "fresh", "other")]

@@ -145,7 +145,7 @@ class NameServerDaemon(Daemon):
     def _host_name_server(self, own_uris: Mapping[Address, URI]) -> None:
         existing = self.nameserver.count()
         self._hosted = HostedNameServer(self.nameserver.service, self._settings, own_uris, self._tally)
-        self.nameserver.service.traffic = self._traffic
+        self.nameserver.service.node.traffic = self._traffic
         self._host_object(NAMESERVER_NAME, self.nameserver, self._hosted)
         self.nameserver.adopt(self.uriFor(NAMESERVER_NAME), OWN_TAGS)
         if self._settings.ns_autoclean:
