@@ -167,10 +167,10 @@ class NameServerDaemon(Daemon):
         certificates: ServerCertificates,
         own_uris: dict[Address, URI],
     ) -> None:
-        places = [self._welcome_at(sock, "", certificates) for sock in sockets]
+        places = [self._entrance.also_with(sock, "", certificates) for sock in sockets]
         if port is not None:
             alone = len(hosts) == 1
-            places += [self._listen_also(host, port, certificates, alone=alone)[1] for host in hosts]
+            places += [self._entrance.also_at(host, port, certificates, alone=alone) for host in hosts]
         for place in places:
             told = place.location
             if self.tlsLocationStr is None:
