@@ -214,8 +214,8 @@ def test_a_renewal_at_another_node_moves_the_lease_there(two, cluster, prefix):
     register(a, "name", lease=a.new_lease(0.5))
     knows(b, "name")
     assert renew(b, "name", "nobody") == Renewal(["nobody"], [])
-    assert b.get("name").lease.node == b.node
-    assert f'"node":"{b.node}"' in cluster.get(f"{prefix}/names/name")
+    assert b.get("name").lease.node == b.node.id
+    assert f'"node":"{b.node.id}"' in cluster.get(f"{prefix}/names/name")
     wait_until(lambda: a.remaining("name") is None, "the first one counts no more")
     assert renew(b, "name", seconds=60) == Renewal([], [])
     assert b.remaining("name") > 50
