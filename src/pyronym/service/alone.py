@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from threading import Condition, RLock
 from typing import TypeVar
 
 from pyronym.directory.directory import Directory
-from pyronym.directory.record import Change, Event, Record
+from pyronym.directory.record import Change, Record
 from pyronym.errors import StorageError
 from pyronym.service.changes import Changes, Check, Decide
 from pyronym.service.commit import Deliver
-from pyronym.service.leasing import Holder, Leasing, Renewal
+from pyronym.service.leasing import Leasing, Renewal, Renewing
 from pyronym.service.pipeline import Note, Outcome, Pipeline
-from pyronym.storage.base import Storage
 from pyronym.storage.health import Health
 
 T = TypeVar("T")
 
 
 class Alone(Changes):
-    """The changes of a node that has its storage to itself. `lock`, `settled`, `follow`, `deliver`: see `Pipeline`."""
+    """The changes of a node that has its storage to itself, by way of `pipeline`."""
 
-    def __init__(
-        self,
-        directory: Directory,
-        leasing: Leasing,
-        storage: Storage,
-        lock: RLock,
-        settled: Condition,
-        follow: Callable[[Iterable[Change], Sequence[Event]], None],
-        deliver: Deliver,
-    ) -> None:
+    def __init__(self, directory: Directory, leasing: Leasing, pipeline: Pipeline) -> None:
         self._directory = directory
         self._leasing = leasing
-        self._pipeline = Pipeline(directory, storage, lock, settled, follow, deliver)
+        self._pipeline = pipeline
 
     @property
     def health(self) -> Health:
@@ -80,16 +69,9 @@ class Alone(Changes):
         with suppress(StorageError):  # of which the note was told
             self._pipeline.write([Change(name, None) for name in names], None, note=note, expired=True)
 
-    def renew(
-        self,
-        names: Mapping[str, str | None],
-        seconds: float | None,
-        holder: Holder,
-        show: Callable[[Renewal], T],
-        check: Check,
-        note: Note | None,
-    ) -> Outcome[T]:
+    def renew(self, wanted: Renewing, show: Callable[[Renewal], T], check: Check, note: Note | None) -> Outcome[T]:
         """See `Changes`."""
+        names, seconds, holder = wanted
         for name in names:
             check(name, self._directory.upcoming(name))
         renewal = Renewal([], [])

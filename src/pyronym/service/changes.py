@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
 from pyronym.directory.record import Record
-from pyronym.service.leasing import Holder, Renewal
+from pyronym.service.leasing import Renewal, Renewing
 from pyronym.service.pipeline import Note, Outcome
 from pyronym.storage.health import Health
 
@@ -22,8 +22,8 @@ Check: TypeAlias = Callable[[str, Record | None], object]
 class Changes(Protocol):
     """Decides on what there will be when all is done that is on its way, and sends what comes of it on its way.
 
-    The caller holds the lock of the directory, except for `close`. What fails has changed nothing: an Outcome raises
-    StorageError then, now or later. A `note` is told of the changes that are made.
+    The caller holds the lock of the directory and the leases, except for `close`. What fails has changed nothing: an
+    Outcome raises StorageError then, now or later. A `note` is told of the changes that are made.
     """
 
     @property
@@ -52,16 +52,10 @@ class Changes(Protocol):
     def expire(self, names: Sequence[str], note: Note) -> None:
         """Remove the records of names for which nothing is on its way: their leases have ended."""
 
-    def renew(
-        self,
-        names: Mapping[str, str | None],
-        seconds: float | None,
-        holder: Holder,
-        show: Callable[[Renewal], T],
-        check: Check,
-        note: Note | None,
-    ) -> Outcome[T]:
-        """As `NameService.renew`; no lease is renewed if one of the names does not pass the `check`."""
+    def renew(self, wanted: Renewing, show: Callable[[Renewal], T], check: Check, note: Note | None) -> Outcome[T]:
+        """Have leases count anew. What `show` makes of those that do not. None does if one of the names does not pass
+        the `check`.
+        """
 
     def close(self) -> None:
         """Finish the changes that are on their way and close the storage."""

@@ -29,13 +29,14 @@ from pyronym.service.changes import Changes
 from pyronym.service.commit import Deliver
 from pyronym.service.expiry import Expiry
 from pyronym.service.feed import Feed, Subscriber
-from pyronym.service.leasing import Holder, Leasing, Renewal
+from pyronym.service.leasing import Holder, Leasing, Renewal, Renewing
 from pyronym.service.liveness import State, unprobed
 from pyronym.service.nodes import Node, Status
 from pyronym.service.permissions import REMOVE, RENEW, Grant
-from pyronym.service.pipeline import Note, Outcome, waited_for
+from pyronym.service.pipeline import Note, Outcome, Pipeline, waited_for
 from pyronym.service.quota import Quota
 from pyronym.service.regexes import Searches, name_pattern
+from pyronym.service.shared_pipeline import SharedPipeline
 from pyronym.service.sharing import Sharing
 from pyronym.service.told import Told
 from pyronym.service.watches import News, Sees, Watch
@@ -109,11 +110,12 @@ class NameService:
             shared.follow(Told(self._directory, self._lock, self._follow_storage))
 
     def _changes_of(self, storage: Storage) -> Changes:
-        parts = self._directory, self._leasing
-        locks = self._lock, self._settled
+        directory, lock, settled = self._directory, self._lock, self._settled
         if isinstance(storage, SharedStorage):
-            return Sharing(*parts, storage, *locks, self._deliver)
-        return Alone(*parts, storage, *locks, self._follow, self._deliver)
+            shared_pipeline = SharedPipeline(directory, storage, lock, settled, self._deliver)
+            return Sharing(directory, self._leasing, shared_pipeline)
+        pipeline = Pipeline(directory, storage, lock, settled, self._follow, self._deliver)
+        return Alone(directory, self._leasing, pipeline)
 
     def gather_by(self, at_end_of_turn: Deliver) -> None:
         """Have changes of one turn of an event loop committed together: see `Committer.gather`."""
@@ -344,7 +346,7 @@ class NameService:
                 grant.check_change(RENEW, name, record)
 
         with self._lock:
-            outcome = self._changes.renew(names, seconds, holder, show, check, note)
+            outcome = self._changes.renew(Renewing(names, seconds, holder), show, check, note)
             self._set_alarm()
             return outcome
 

@@ -7,40 +7,30 @@ the one that failed. Each name is decided on its own, so of many names some may 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from threading import Condition as Settled
-from threading import RLock
 from typing import TypeVar
 
 from pyronym.directory.directory import Directory
 from pyronym.directory.record import Change, Record
 from pyronym.service.changes import Changes, Check, Decide
 from pyronym.service.commit import Deliver
-from pyronym.service.leasing import Holder, Leasing, Renewal
+from pyronym.service.leasing import Leasing, Renewal, Renewing
 from pyronym.service.pipeline import Note, Outcome
 from pyronym.service.shared_pipeline import SharedPipeline
 from pyronym.storage.health import Health
-from pyronym.storage.shared import Basis, Condition, SharedStorage
+from pyronym.storage.shared import Basis, Condition
 
 T = TypeVar("T")
 
 
 class Sharing(Changes):
-    """The changes of one node of several. `lock` guards the directory and the leases; see `SharedPipeline`."""
+    """The changes of one node of several, by way of `pipeline`."""
 
-    def __init__(
-        self,
-        directory: Directory,
-        leasing: Leasing,
-        storage: SharedStorage,
-        lock: RLock,
-        settled: Settled,
-        deliver: Deliver,
-    ) -> None:
+    def __init__(self, directory: Directory, leasing: Leasing, pipeline: SharedPipeline) -> None:
         self._directory = directory
         self._leasing = leasing
-        self._pipeline = SharedPipeline(directory, storage, lock, settled, deliver)
+        self._pipeline = pipeline
 
     @property
     def health(self) -> Health:
@@ -85,18 +75,10 @@ class Sharing(Changes):
         """See `Changes`. Those that other nodes have renewed or replaced meanwhile stay."""
         self._let_go(names, note)
 
-    def renew(
-        self,
-        names: Mapping[str, str | None],
-        seconds: float | None,
-        holder: Holder,
-        show: Callable[[Renewal], T],
-        check: Check,
-        note: Note | None,
-    ) -> Outcome[T]:
+    def renew(self, wanted: Renewing, show: Callable[[Renewal], T], check: Check, note: Note | None) -> Outcome[T]:
         """See `Changes`. Leases count anew here, if this node counts them. Otherwise it does from here on."""
-        self._check_all(names, check)
-        renewals = [self._renew(name, lease_id, seconds, holder, check, note) for name, lease_id in names.items()]
+        self._check_all(wanted.names, check)
+        renewals = [self._renew(name, wanted, check, note) for name in wanted.names]
         return self._pipeline.gather(renewals, lambda parts: show(Renewal.of_all(parts)))
 
     def close(self) -> None:
@@ -120,32 +102,24 @@ class Sharing(Changes):
         departing = record.lease is not None
         return self._share(Change(name, None), 1, note, Condition.UNCHANGED, again, departing=departing)
 
-    def _renew(
-        self,
-        name: str,
-        lease_id: str | None,
-        seconds: float | None,
-        holder: Holder,
-        check: Check,
-        note: Note | None,
-    ) -> Outcome[Renewal]:
+    def _renew(self, name: str, wanted: Renewing, check: Check, note: Note | None) -> Outcome[Renewal]:
         record = self._directory.get(name)
         check(name, record)
         if record is None:
             return Renewal([name], [])
         lease = record.lease
-        if lease is None or lease_id not in (None, lease.id):
+        if lease is None or wanted.names[name] not in (None, lease.id):
             return Renewal([], [name])
         if self._leasing.counts(lease):
-            self._leasing.renew(name, lease, holder)
+            self._leasing.renew(name, lease, wanted.holder)
         else:
-            lease = self._leasing.taken_over(lease, name, holder)
-        if seconds is not None:
-            lease = lease._replace(seconds=seconds)
+            lease = self._leasing.taken_over(lease, name, wanted.holder)
+        if wanted.seconds is not None:
+            lease = lease._replace(seconds=wanted.seconds)
         latest = self._directory.upcoming(name)
         if lease == record.lease or latest is None or latest.lease != record.lease:
             return Renewal([], [])
-        again = partial(self._renew, name, lease_id, seconds, holder, check, note)
+        again = partial(self._renew, name, wanted, check, note)
         change = Change(name, latest._replace(lease=lease))
         return self._share(change, Renewal([], []), note, Condition.UNCHANGED, again)
 
