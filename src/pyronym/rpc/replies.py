@@ -15,8 +15,8 @@ from pyronym.wire.message import CORRELATION_SIZE, PYRO4, Flag, Message, Message
 NO_FLAGS = 0
 
 LARGEST_REPLY: Final = 0x7FFFFFFF
-"""Bytes, as many as Pyro4's header can announce. What a stranger may send is limited by the settings; what he is answered is
-as large as what is here, like the list of a million names."""
+"""Bytes: as many as Pyro4's header can announce. What a stranger may send is limited by the settings; what he is
+answered is as large as what is here, like the list of a million names."""
 
 
 class Replies:
