@@ -10,7 +10,7 @@ import threading
 from benchmarks.load import Load, Result
 from benchmarks.lookups import CONNECTIONS
 from benchmarks.messages import NAMES, PYRO4, PYRO5, Wire, lookup, register
-from pyronym.server.nameserver import startNS
+from pyronym.server.start import startNS
 
 
 def main() -> None:

@@ -93,6 +93,15 @@ def test_the_map_names_every_room_of_the_package() -> None:
     assert {room_of(module) for module in MODULES} == set(ROOMS)
 
 
+def test_the_map_names_every_module_and_none_that_is_not_there() -> None:
+    paths = {path_of(module) for module in MODULES if module.removeprefix("pyronym.") not in ROOMS}
+    modules = {path.relative_to(PACKAGE).as_posix() for path in paths if path.name != "__init__.py"}
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    named = {name for name in re.findall(r"[\w/]+\.py\b", page) if not (ROOT / name).exists()}
+    assert modules - named == set(), "the page says what each module is for"
+    assert {name for name in named if not (PACKAGE / name).exists()} == set()
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_a_room_imports_only_rooms_above_it(module: str) -> None:
     number = ROOMS[room_of(module)]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pyronym.rpc.exposed import behavior, callback, expose, oneway
     from pyronym.server.broadcast import BroadcastServer
     from pyronym.server.daemon import Daemon
-    from pyronym.server.nameserver import NameServerDaemon, startNS, startNSloop
+    from pyronym.server.nameserver import NameServerDaemon
+    from pyronym.server.start import startNS, startNSloop
     from pyronym.service.local import NameServer
     from pyronym.service.type_tags import type_meta
     from pyronym.storage.memory import MemoryStorage
@@ -81,8 +82,8 @@ _HOMES = {
     "locateNS": "client.locate",
     "oneway": "rpc.exposed",
     "resolve": "client.locate",
-    "startNS": "server.nameserver",
-    "startNSloop": "server.nameserver",
+    "startNS": "server.start",
+    "startNSloop": "server.start",
     "type_meta": "service.type_tags",
 }
 

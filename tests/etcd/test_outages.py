@@ -110,8 +110,8 @@ def test_a_member_that_is_silent_when_it_is_to_be_followed_is_left(fragile, node
     try:
         a = node(f"etcd://{relay.location},{member.location}/p")
         relay.hold()
-        a._sharing.storage._follower.begin_again()
-        wait_until(lambda: a._sharing.storage._transport.endpoint.endswith(member.location), "the other way is taken")
+        a.node._storage._follower.begin_again()
+        wait_until(lambda: a.node._storage._transport.endpoint.endswith(member.location), "the other way is taken")
         fragile.put("p/names/new", '{"v":1,"uri":"PYRO:o@h:1"}')
         knows(a, "new")
     finally:
@@ -139,7 +139,7 @@ def test_what_happened_meanwhile_is_known_afterwards_even_if_etcd_has_forgotten_
     register(a, "revived", lease=a.new_lease(100))
     kinds = {}
     a.subscribe(lambda events: kinds.update({event.record.name: event.kind for event in events}))
-    release = hold(a._sharing.storage._follower)
+    release = hold(a.node._storage._follower)
     fragile.delete("p/names/goes")
     fragile.delete("p/names/leased")
     fragile.put("p/names/changes", '{"v":1,"uri":"PYRO:other@h:1"}')

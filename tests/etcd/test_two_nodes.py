@@ -214,8 +214,8 @@ def test_a_renewal_at_another_node_moves_the_lease_there(two, cluster, prefix):
     register(a, "name", lease=a.new_lease(0.5))
     knows(b, "name")
     assert renew(b, "name", "nobody") == Renewal(["nobody"], [])
-    assert b.get("name").lease.node == b.node
-    assert f'"node":"{b.node}"' in cluster.get(f"{prefix}/names/name")
+    assert b.get("name").lease.node == b.node.id
+    assert f'"node":"{b.node.id}"' in cluster.get(f"{prefix}/names/name")
     wait_until(lambda: a.remaining("name") is None, "the first one counts no more")
     assert renew(b, "name", seconds=60) == Renewal([], [])
     assert b.remaining("name") > 50
@@ -326,7 +326,7 @@ def test_a_value_that_is_not_ours_is_reported_once_skipped_and_never_overwritten
 def test_a_value_that_this_node_has_not_heard_of_is_not_overwritten_either(cluster, prefix, node):
     a = node(cluster.url(prefix))
     register(a, "name")
-    release = hold(a._sharing.storage._follower)
+    release = hold(a.node._storage._follower)
     cluster.put(f"{prefix}/names/name", "newer")
     cluster.put(f"{prefix}/names/fresh", "newer")
     outcomes = [a.register(name, OTHER, TAGS) for name in ("name", "fresh", "other")]

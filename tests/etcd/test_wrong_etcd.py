@@ -124,7 +124,7 @@ def test_two_prefixes_share_a_cluster_and_nothing_else(cluster, prefix, node):
 def test_what_another_prefix_does_makes_nobody_stale(cluster, prefix, node, caplog):
     a, b = node(cluster.url(f"{prefix}/a")), node(cluster.url(f"{prefix}/b"))
     a.adopt("PYRO:Pyro.NameServer@127.0.0.1:1", TAGS)
-    wait_until(lambda: cluster.get(f"{prefix}/a/nodes/{a.node}"), "it has nothing more to say")
+    wait_until(lambda: cluster.get(f"{prefix}/a/nodes/{a.node.id}"), "it has nothing more to say")
     waited_for(b.register("name", URI, TAGS))
     ahead = b.status.revision
     wait_until(lambda: a.status.revision >= ahead, "it proves that it is not behind")

@@ -120,7 +120,7 @@ def test_closing_in_the_pause_ends_it(
 def test_a_client_that_is_accepted_at_the_very_end_leaves_nothing_behind() -> None:
     with Daemon("127.0.0.1") as daemon:
         clients = [socket.create_connection(address_of(daemon), timeout=PATIENCE) for _ in range(3)]
-        daemon._loop.call_soon(daemon._acceptors[0]._accept)
+        daemon._loop.call_soon(daemon._entrance._acceptors[0]._accept)
     del daemon
     gc.collect()  # a socket that was forgotten would warn
     for client in clients:

@@ -189,6 +189,19 @@ def test_a_turn_ends_although_the_work_does_not_and_asks_for_another(loop: Serve
     assert len(rounds) > before
 
 
+def test_a_turn_that_is_over_when_the_loop_was_woken_asks_for_another_all_the_same(
+    loop: ServerLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyronym.server.loop.TURN_SECONDS", -1.0)
+    done: list[str] = []
+    loop.post(loop.call_soon, done.append, "what follows")
+    loop.turn()
+    assert done == []
+    assert is_readable(loop.fileno())
+    loop.turn()
+    assert done == ["what follows"]
+
+
 def test_timers_make_it_readable_when_they_are_due(loop: ServerLoop) -> None:
     fired: list[str] = []
     loop.call_later(0.05, fired.append, "early")

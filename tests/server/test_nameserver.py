@@ -9,7 +9,7 @@ from pyronym import URI, Proxy, locateNS, startNS
 from pyronym.client.locate import locate
 from pyronym.errors import BadPatternError, NameTakenError, NamingError, StorageError
 from pyronym.naming import NameServerDaemon
-from pyronym.server.nameserver import serve
+from pyronym.server.start import serve
 from pyronym.service.requests import MANY_NAMES
 from pyronym.settings import Settings
 from pyronym.storage.sqlite import SqliteStore

@@ -7,9 +7,10 @@ import pytest
 from pyronym.directory.record import Change, Lease, Record
 from pyronym.errors import NamingError, SecurityError, StorageError
 from pyronym.service import pyro5
+from pyronym.service.expiry import RETRY_SECONDS
 from pyronym.service.guard import Guard
 from pyronym.service.leasing import PAUSE, Holder
-from pyronym.service.nameservice import AT_ONCE, RETRY_SECONDS, NameService
+from pyronym.service.nameservice import AT_ONCE, NameService
 from pyronym.service.permissions import Client, parse_permissions
 from pyronym.service.pipeline import waited_for
 from pyronym.service.pyro5 import NameServer as Pyro5NameServer
@@ -267,7 +268,7 @@ def test_a_record_that_cannot_be_removed_is_removed_later(clock):
 
 def test_what_has_expired_is_noted(service, clock):
     noted = []
-    service.expiry_note = lambda changes, error: noted.append(([change.name for change in changes], error))
+    service.expiry.note = lambda changes, error: noted.append(([change.name for change in changes], error))
     register(service, "leased", 10)
     pass_time(service, clock, 11)
     settle(service)

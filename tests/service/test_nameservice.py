@@ -127,6 +127,24 @@ def test_tags_of_a_registration_that_fails_do_not_bring_it_to_life(service, stor
     assert not any(storage.commits)
 
 
+def test_a_safe_registration_does_not_outlive_the_removal_that_it_builds_on(storage):
+    storage.records = [Record("a", uri(1), NO_TAGS)]
+    service = NameService(storage)
+    removal = service.remove(["a"])
+    assert storage.arrived.acquire(timeout=WAIT)
+    registration = service.register("a", uri(2), NO_TAGS, safe=True)
+    storage.failing = True
+    storage.open_for(1)
+    with pytest.raises(StorageError, match="disk is full"):
+        removal.result(WAIT)
+    storage.failing = False
+    storage.open_for(100)
+    with pytest.raises(StorageError, match="disk is full"):
+        registration.result(WAIT)
+    assert service.get("a").uri == uri(1), "it is still there, so nobody has won the name"
+    service.close()
+
+
 def test_an_outcome_is_told_after_the_change_is_visible(service, storage):
     seen = []
     outcome = service.register("a", uri(1), NO_TAGS)

@@ -311,7 +311,7 @@ def test_a_registration_that_fails_on_its_way_to_the_disk_is_answered_alike(tmp_
     found = []
     for number, settings in enumerate([Settings(), Settings(straight_road=False)]):
         session = connected(protocol, settings, storage=SqlStorage(str(tmp_path / f"{number}.sqlite")))
-        session._host.nameserver.service._pipeline._committer._storage._db.close()
+        session._host.nameserver.service._changes._pipeline._committer._storage._db.close()
         found += answers(session, request(protocol, "serpent", "register", "new", "PYRO:obj@host:1"), protocol)[0]
     assert found[0].flags & Flag.EXCEPTION
     assert found[0]._replace(data=found[0].data.replace("0.sqlite", "1.sqlite")) == found[1]

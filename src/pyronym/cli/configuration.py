@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pyronym.cli.items import GROUPS, ITEMS, Item
 from pyronym.server.toml_files import TomlFile
@@ -165,19 +165,41 @@ def _agreed(values: dict[str, Value]) -> dict[str, Value]:
     return values
 
 
+_CONTRADICTIONS: Final[Sequence[tuple[Callable[[Configuration], object], str]]] = (
+    (
+        lambda told: told["key"] is not None and told["keys"],
+        "don't use --keys together with -k or PYRO_HMAC_KEY (put that key into the file)",
+    ),
+    (
+        lambda told: told["audit_log_size"] and not told["audit_log"],
+        "--audit-log-size is of no use without --audit-log",
+    ),
+    (
+        lambda told: (told["http_tokens"] or told["http_name"]) and not told["http"],
+        "--http-tokens and --http-name are of no use without --http",
+    ),
+    (
+        lambda told: told.values["natport"].origin is Origin.OPTION and not told["nathost"],
+        "--natport is of no use without --nathost",
+    ),
+    (
+        lambda told: told.values["probe_grace"].origin is Origin.OPTION and not told["probe"],
+        "--probe-grace is of no use without --probe",
+    ),
+    (
+        lambda told: (told.is_given("tls_ca") or told.is_given("tls_require_client_cert")) and not told["tls_cert"],
+        "the --tls options need --tls-cert, the file of the server's certificate",
+    ),
+    (
+        lambda told: told["unixsocket"] and (told.is_given("tls_cert") or told["tls_port"] is not None),
+        "a Unix socket speaks no TLS (give either --unixsocket, or --tls-cert and a port)",
+    ),
+)
+"""What contradicts itself, or would be of no use, and what to say of it."""
+
+
 def _check(told: Configuration) -> None:
-    """Raise ValueError for what contradicts itself, or would be of no use."""
-    if told["key"] is not None and told["keys"]:
-        raise ValueError("don't use --keys together with -k or PYRO_HMAC_KEY (put that key into the file)")
-    if told["audit_log_size"] and not told["audit_log"]:
-        raise ValueError("--audit-log-size is of no use without --audit-log")
-    if (told["http_tokens"] or told["http_name"]) and not told["http"]:
-        raise ValueError("--http-tokens and --http-name are of no use without --http")
-    if told.values["natport"].origin is Origin.OPTION and not told["nathost"]:
-        raise ValueError("--natport is of no use without --nathost")
-    if told.values["probe_grace"].origin is Origin.OPTION and not told["probe"]:
-        raise ValueError("--probe-grace is of no use without --probe")
-    if (told.is_given("tls_ca") or told.is_given("tls_require_client_cert")) and not told["tls_cert"]:
-        raise ValueError("the --tls options need --tls-cert, the file of the server's certificate")
-    if told["unixsocket"] and (told.is_given("tls_cert") or told["tls_port"] is not None):
-        raise ValueError("a Unix socket speaks no TLS (give either --unixsocket, or --tls-cert and a port)")
+    """Raise ValueError for the first thing that contradicts itself, or would be of no use."""
+    for is_so, words in _CONTRADICTIONS:
+        if is_so(told):
+            raise ValueError(words)

@@ -21,8 +21,9 @@ from pyronym.serializers.bounds import LIMITS
 from pyronym.server.audit import AuditLog
 from pyronym.server.fast_loop import HAS_UVLOOP, fastest_loop
 from pyronym.server.loop import LoopBase
-from pyronym.server.nameserver import NameServerDaemon, with_responder
-from pyronym.server.nameserver import serve as serve_until_stopped
+from pyronym.server.nameserver import NameServerDaemon
+from pyronym.server.start import serve as serve_until_stopped
+from pyronym.server.start import with_responder
 from pyronym.settings import Settings
 from pyronym.storage.base import Storage
 from pyronym.storage.choose import storage_by_name

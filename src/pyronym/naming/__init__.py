@@ -2,7 +2,8 @@
 
 from pyronym.client.locate import locateNS, resolve
 from pyronym.server.broadcast import BroadcastServer
-from pyronym.server.nameserver import NameServerDaemon, startNS, startNSloop
+from pyronym.server.nameserver import NameServerDaemon
+from pyronym.server.start import startNS, startNSloop
 from pyronym.service.local import NameServer
 from pyronym.service.type_tags import type_meta
 from pyronym.storage.memory import MemoryStorage

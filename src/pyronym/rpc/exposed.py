@@ -135,7 +135,7 @@ def exposed_property(target: object, name: str, require_expose: bool = True) -> 
     cls: type = type(target)
     if name in _members(cls, require_expose).attributes:
         found = inspect.getattr_static(cls, name)
-        assert isinstance(found, property), "members() lists nothing else as attributes"
+        assert isinstance(found, property), "`_members` lists nothing else as attributes"
         return found
     if name in dir(cls):
         raise AttributeError(f"attempt to access unexposed or unknown remote attribute '{name}'")

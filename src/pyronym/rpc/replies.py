@@ -10,13 +10,13 @@ from pyronym.errors import PyroError, SerializeError
 from pyronym.serializers.registry import Serializer, serializer_by_id, serializer_by_name, serializer_id
 from pyronym.settings import Settings
 from pyronym.wire.codec import encode
-from pyronym.wire.message import PYRO4, Flag, Message, MessageType
+from pyronym.wire.message import CORRELATION_SIZE, PYRO4, Flag, Message, MessageType
 
 NO_FLAGS = 0
 
 LARGEST_REPLY: Final = 0x7FFFFFFF
-"""Bytes: all that the older wire can say. What a stranger may send is limited by the settings; what he is answered is
-as large as what is here, like the list of a million names."""
+"""Bytes: as many as Pyro4's header can announce. What a stranger may send is limited by the settings; what he is
+answered is as large as what is here, like the list of a million names."""
 
 
 class Replies:
@@ -101,4 +101,4 @@ class Replies:
 
 
 def _new_correlation() -> bytes:
-    return os.urandom(16)
+    return os.urandom(CORRELATION_SIZE)

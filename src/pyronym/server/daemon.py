@@ -7,9 +7,8 @@ import logging
 import resource
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, Unpack
@@ -25,19 +24,18 @@ from pyronym.rpc.hosting import Address, Hosted, Peer
 from pyronym.rpc.offences import Offence
 from pyronym.rpc.session import ServerSession
 from pyronym.rpc.tally import Tally
-from pyronym.server.accepting import Acceptor
-from pyronym.server.addresses import Place, family_name, location, unmapped
+from pyronym.server.addresses import family_name, location
 from pyronym.server.announced import Announced
 from pyronym.server.clients import Clients
+from pyronym.server.driving import Driving
+from pyronym.server.entrance import Entrance
 from pyronym.server.hosted import DaemonObject, HostedDaemon
 from pyronym.server.limits import Admission, Offences, connection_limits
-from pyronym.server.listening import SocketFile, listen_tcp, listen_unix
 from pyronym.server.loop import LoopBase, ServerLoop, Watchers
 from pyronym.server.objects import Objects
 from pyronym.server.transport import Connection
 from pyronym.server.workers import Workers
 from pyronym.settings import Settings, config
-from pyronym.tls import ServerCertificates
 from pyronym.uri import DAEMON_NAME, URI
 from pyronym.wire.keys import KeyRing
 
@@ -62,9 +60,6 @@ CHANGEABLE: Final = frozenset(
 
 CLOSE_SECONDS: Final = 5.0
 """How long `close` waits for another thread to stop serving."""
-
-YIELD_SECONDS: Final = 1.0
-"""How long who wants to serve waits for another thread that does so only while it waits for something."""
 
 log = logging.getLogger(__name__)
 
@@ -138,65 +133,24 @@ class Daemon:
         self._searchers = Workers(SEARCHERS)
         self._watchers = Watchers()
         self._announced = Announced()
-        self._awaited: set[Future[None]] = set()
-        self._wanted = False  # somebody waits for those who serve only while they wait for one of these
-        self._lock = threading.Lock()  # held by the thread that runs the loop
-        self._driver: int | None = None
-        self._closing = False
-        self._closed = False
         self._loop = loop or ServerLoop()
+        self._driving = Driving(self._loop, self._finish)
         self._admission = Admission(*self._connection_limits())
         self._clients = self._new_clients()
-        self._socket_file: SocketFile | None = None
-        self._acceptors: list[Acceptor] = []
-        self.places: list[Place] = []
+        self._entrance = Entrance(self._loop, settings, lambda: Connection(self._clients))
+        self.places: Final = self._entrance.places
         """Where clients are welcome; none for a Unix socket. The first is that of `locationStr`."""
-        self._listen([(settings.host if host is None else str(host), port), *also], unixsocket, sockets)
+        try:
+            addresses = [(settings.host if host is None else str(host), port), *also]
+            self.sock, self.locationStr = self._entrance.open(addresses, unixsocket, sockets)
+        except BaseException:
+            self._loop.close()
+            raise
         self.natLocationStr: str | None = None
         if nathost:
             natport = settings.natport if natport is None else natport
             self.natLocationStr = location(nathost, natport or self.sock.getsockname()[1])
         log.debug("daemon created on %s, NAT %s", self.locationStr, self.natLocationStr)
-
-    def _listen(self, addresses: Sequence[tuple[str, int]], path: str | None, sockets: Sequence[socket.socket]) -> None:
-        """Listen at all addresses, or at none and raise; with `sockets` or a `path`, only there."""
-        try:
-            if sockets:
-                self._listen_with(sockets)
-            elif path:
-                self._listen_at_path(path)
-            else:
-                self._listen_at(addresses)
-        except BaseException:
-            for acceptor in self._acceptors:
-                acceptor.close()
-            self._loop.close()
-            raise
-
-    def _listen_at_path(self, path: str) -> None:
-        self.sock = listen_unix(path)
-        self._socket_file = SocketFile(path)
-        self.locationStr = f"./u:{path}"
-        self._accept_from(self.sock, None)
-
-    def _listen_with(self, sockets: Sequence[socket.socket]) -> None:
-        self.sock = sockets[0]
-        if self.sock.family == socket.AF_UNIX and len(sockets) == 1:
-            self.locationStr = f"./u:{self.sock.getsockname()}"
-            self._accept_from(self.sock, None)
-            return
-        certificates = ServerCertificates(self._settings) if self._settings.ssl else None
-        self.places += [self._welcome_at(sock, "", certificates) for sock in sockets]
-        self.locationStr = self.places[0].location
-
-    def _listen_at(self, addresses: Sequence[tuple[str, int]]) -> None:
-        certificates = ServerCertificates(self._settings) if self._settings.ssl else None
-        for number, (host, port) in enumerate(addresses):
-            sock, place = self._listen_also(host, port, certificates, alone=len(addresses) == 1)
-            self.places.append(place)
-            if number == 0:
-                self.sock = sock
-        self.locationStr = self.places[0].location
 
     def _new_clients(self) -> Clients:
         return Clients(
@@ -223,27 +177,6 @@ class Daemon:
         self._settings = replace(self._settings, **changes)
         self._admission.limit(*self._connection_limits())
         self._clients.limit(self._settings)
-
-    def _accept_from(self, sock: socket.socket, certificates: ServerCertificates | None) -> None:
-        """Welcome the clients of one more socket that listens, with `certificates` by TLS only."""
-        self._acceptors.append(Acceptor(self._loop, sock, lambda: Connection(self._clients), certificates))
-
-    def _listen_also(
-        self, host: str, port: int, certificates: ServerCertificates | None, *, alone: bool
-    ) -> tuple[socket.socket, Place]:
-        """Listen at one more address, with `certificates` for TLS only. `alone`: the only one. Errors as from the
-        constructor.
-        """
-        sock = listen_tcp(host, port, self._settings, one_version=not alone)
-        return sock, self._welcome_at(sock, host, certificates)
-
-    def _welcome_at(self, sock: socket.socket, host: str, certificates: ServerCertificates | None) -> Place:
-        """Welcome the clients of a TCP socket that listens, at what its user calls `host`."""
-        if sock.family not in (socket.AF_INET, socket.AF_INET6):
-            raise ValueError(f"cannot listen at {sock.getsockname()} as well (expected TCP sockets or one Unix socket)")
-        self._accept_from(sock, certificates)
-        name = sock.getsockname()
-        return Place(host or name[0], unmapped(name[0]), name[1])
 
     def _new_session(self, local: Address, remote: Address) -> ServerSession:
         key = self._hmac_key if self.keys is None else self.keys
@@ -312,27 +245,12 @@ class Daemon:
         try:
             announcement = ThreadAnnouncement(Plan.of(name, uri, lease, metadata, options))
             self._announced.add(str(uri.object), announcement)
-            self._wait_for(announcement.started)
+            self._driving.wait_for(announcement.started, self._settings.polltimeout)
         except BaseException:
             if is_new:
                 self.unregister(obj_or_class)
             raise
         return announcement
-
-    def _wait_for(self, outcome: Future[None]) -> None:
-        """Wait for an outcome that may depend on this daemon. Raises what it raises."""
-        if threading.get_ident() == self._driver:
-            return
-        self._awaited.add(outcome)
-        outcome.add_done_callback(lambda _: self._loop.wake())
-        try:
-            if self._lock.acquire(blocking=False):
-                with self._holding_the_lock() as is_open:
-                    if is_open:
-                        self._loop.serve(lambda: not (outcome.done() or self._wanted), self._settings.polltimeout)
-            outcome.result()
-        finally:
-            self._awaited.discard(outcome)
 
     def registered(self) -> list[str]:
         """The ids of all objects; the daemon's own is one of them."""
@@ -390,7 +308,7 @@ class Daemon:
     @property
     def sockets(self) -> list[Daemon]:
         """What a ``select`` loop has to watch for this daemon; nothing when it is closed."""
-        return [] if self._closed else [self]
+        return [] if self._driving.closed else [self]
 
     def fileno(self) -> int:
         """The descriptor that is readable when `events` has something to do; -1 when the daemon is closed."""
@@ -404,7 +322,7 @@ class Daemon:
         """
         if asyncio._get_running_loop() is not None:
             raise DaemonError("requestLoop would block the asyncio loop of this thread (call daemon.attach() instead)")
-        with self._driving() as is_open, suppress(KeyboardInterrupt):
+        with self._driving.hold() as is_open, suppress(KeyboardInterrupt):
             if is_open:
                 log.info("daemon %s entering request loop", self.locationStr)
                 self._loop.serve(loopCondition, self._settings.polltimeout)
@@ -414,7 +332,7 @@ class Daemon:
 
         Raises DaemonError while another thread is serving.
         """
-        with self._driving() as is_open:
+        with self._driving.hold() as is_open:
             if is_open:
                 self._loop.turn()
 
@@ -424,7 +342,7 @@ class Daemon:
         To be called in the thread of that loop. ``async def`` methods of the objects run in that thread too, but on the
         daemon's own loop: what they await must not belong to the other one.
         """
-        if not self._closed:
+        if not self._driving.closed:
             self._watchers.add(loop or asyncio.get_running_loop(), self.fileno(), self.events)
 
     def combine(self, daemon: Combinable) -> None:
@@ -451,58 +369,18 @@ class Daemon:
         From inside of a remote method it returns at once, so that this call can be answered as well; the daemon is then
         closed by whoever serves it.
         """
-        self._closing = True
-        self._loop.interrupt()
-        if threading.get_ident() == self._driver or threading.current_thread() in self._workers:
+        self._driving.ask_to_close()
+        if self._driving.is_here or threading.current_thread() in self._workers:
             return
-        with self._driving(CLOSE_SECONDS):
+        with self._driving.hold(CLOSE_SECONDS):
             pass
-        if not self._closed:
+        if not self._driving.closed:
             log.warning("daemon %s is not closed: another thread is serving it and does not stop", self.locationStr)
-
-    @contextmanager
-    def _driving(self, patience: float = 0) -> Iterator[bool]:
-        """The right to run the loop in the body, for one thread at a time; False if the daemon is closed or closing."""
-        if not self._take_lock(patience):
-            if not self._closing:
-                raise DaemonError("the daemon is being served already (by another thread, or further up in this one)")
-            yield False
-            return
-        with self._holding_the_lock() as is_open:
-            yield is_open
-
-    def _take_lock(self, patience: float) -> bool:
-        if self._lock.acquire(timeout=patience):
-            return True
-        if not self._awaited or threading.get_ident() == self._driver:
-            return False
-        self._wanted = True
-        self._loop.wake()
-        try:
-            return self._lock.acquire(timeout=YIELD_SECONDS)
-        finally:
-            self._wanted = False
-
-    @contextmanager
-    def _holding_the_lock(self) -> Iterator[bool]:
-        """As `_driving`, which has got the lock. Whoever has had it closes the daemon, if that was asked meanwhile."""
-        self._driver = threading.get_ident()
-        try:
-            yield not self._closed
-        finally:
-            try:
-                if self._closing and not self._closed:
-                    self._finish()
-            finally:
-                self._driver = None
-                self._lock.release()
 
     def _finish(self) -> None:
         log.debug("daemon %s closing", self.locationStr)
-        self._closed = True
         self._announced.end_all()
-        if self._socket_file is not None:
-            self._socket_file.remove()
+        self._entrance.remove_file()
         self._watchers.remove_all()
         try:
             self._loop.complete(self._say_goodbye())
@@ -515,8 +393,7 @@ class Daemon:
             self._release()
 
     async def _say_goodbye(self) -> None:
-        for acceptor in self._acceptors:
-            acceptor.close()
+        self._entrance.close()
         self._leave()
         await self._clients.leave(GOODBYE_SECONDS)
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -528,7 +405,7 @@ class Daemon:
         await self._loop.shutdown_asyncgens()
 
     def __enter__(self) -> Self:
-        if self._closed:
+        if self._driving.closed:
             raise PyroError("cannot reuse this object")
         return self
 

@@ -16,6 +16,9 @@ T = TypeVar("T", bound=Hashable)
 REMEMBERED: Final = 4096
 """Sources and offenders that are remembered."""
 
+RESERVED_DESCRIPTORS: Final = 128
+"""Descriptors that are left for files, for the clients that are told that there is no room for them, and for others."""
+
 
 class Phase(enum.Enum):
     """What a client may let a server wait for, and what it has done wrong when it takes too long."""
@@ -127,14 +130,11 @@ def connection_limits(settings: Settings, descriptors: int) -> tuple[int, int]:
     return limit, settings.max_connections_per_address or max(limit * 3 // 4, 1)
 
 
-RESERVED_DESCRIPTORS: Final = 128
-"""Descriptors that are left for files, for the clients that are told that there is no room for them, and for others."""
-
-
 class Offences:
     """Counts what clients were stopped from doing, and says when that is worth a line in the log."""
 
     _PAUSE: Final = 60.0
+    """Seconds between two lines about one offender."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

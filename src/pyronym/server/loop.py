@@ -149,8 +149,10 @@ class ServerLoop(LoopBase, asyncio.SelectorEventLoop):
     def turn(self) -> None:
         """Run until there is nothing left to do, or for TURN_SECONDS."""
         ends = self.time() + TURN_SECONDS
+        work_is_left = False
 
         def wait(timeout: float | None) -> Found:
+            nonlocal work_is_left
             found = self._waiting.wait(0)
             if not found and timeout != 0:
                 self.stop()
@@ -158,10 +160,12 @@ class ServerLoop(LoopBase, asyncio.SelectorEventLoop):
                     self._alarm.set(timeout)
             elif self.time() > ends:
                 self.stop()
-                self.wake()
+                work_is_left = True
             return found
 
         self._run(wait)
+        if work_is_left:
+            self.wake()  # only now: the loop may just have been about to read what had woken it, and this with it
 
     def _run(self, strategy: Callable[[float | None], Found]) -> None:
         self._waiting.strategy = strategy

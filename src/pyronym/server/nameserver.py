@@ -1,17 +1,16 @@
-"""The name server as a process knows it: a daemon with the name server in it, and the broadcast responder beside it."""
+"""The daemon with the name server in it."""
 
 from __future__ import annotations
 
 import logging
 import resource
 import socket
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Final, NamedTuple, TextIO
+from typing import Final, NamedTuple
 
 from pyronym.directory.record import Change
 from pyronym.errors import PyroError, StorageError
@@ -19,7 +18,6 @@ from pyronym.rpc.hosting import Address, Peer
 from pyronym.rpc.offences import Offence
 from pyronym.rpc.tally import Asked
 from pyronym.server.addresses import Place, hosts_and_ports, location
-from pyronym.server.broadcast import BroadcastServer
 from pyronym.server.daemon import Daemon
 from pyronym.server.loop import LoopBase
 from pyronym.server.probing import Probing
@@ -38,14 +36,6 @@ from pyronym.tls import ServerCertificates
 from pyronym.uri import NAMESERVER_NAME, URI
 
 log = logging.getLogger(__name__)
-
-
-EXPOSED: Final = (
-    "listening on %s, and not all clients need TLS or an HMAC key: whoever can reach this address can do what the "
-    "permissions allow to anyone; switch TLS on (--tls-cert FILE) or set keys (--keys FILE, without --unsigned-pyro5), "
-    "see docs/security.md, or listen on localhost or a Unix socket"
-)
-
 
 SLOW_SECONDS: Final = 1.0
 """A client that lets the server wait for longer is told of as a slow one."""
@@ -145,7 +135,7 @@ class NameServerDaemon(Daemon):
     def _host_name_server(self, own_uris: Mapping[Address, URI]) -> None:
         existing = self.nameserver.count()
         self._hosted = HostedNameServer(self.nameserver.service, self._settings, own_uris, self._tally)
-        self.nameserver.service.traffic = self._traffic
+        self.nameserver.service.node.traffic = self._traffic
         self._host_object(NAMESERVER_NAME, self.nameserver, self._hosted)
         self.nameserver.adopt(self.uriFor(NAMESERVER_NAME), OWN_TAGS)
         if self._settings.ns_autoclean:
@@ -154,7 +144,7 @@ class NameServerDaemon(Daemon):
 
     def _own_uris(self) -> dict[Address, URI]:
         """The name server's URI at each place where it listens."""
-        uris = {_key(place): _uri_at(place.location) for place in self.places}
+        uris = {_key(place): uri_at(place.location) for place in self.places}
         if self.places:
             uris[_key(self.places[0])] = self.uriFor(NAMESERVER_NAME)
         return uris
@@ -167,16 +157,16 @@ class NameServerDaemon(Daemon):
         certificates: ServerCertificates,
         own_uris: dict[Address, URI],
     ) -> None:
-        places = [self._welcome_at(sock, "", certificates) for sock in sockets]
+        places = [self._entrance.also_with(sock, "", certificates) for sock in sockets]
         if port is not None:
             alone = len(hosts) == 1
-            places += [self._listen_also(host, port, certificates, alone=alone)[1] for host in hosts]
+            places += [self._entrance.also_at(host, port, certificates, alone=alone) for host in hosts]
         for place in places:
             told = place.location
             if self.tlsLocationStr is None:
                 nathost = self.uriFor(NAMESERVER_NAME).host if self.natLocationStr else None
                 self.tlsLocationStr = told = location(nathost or place.host, place.port)
-            own_uris[_key(place)] = _uri_at(told)
+            own_uris[_key(place)] = uri_at(told)
 
     def _begin_probing(self) -> Probing:
         from_here = all(place.is_loopback for place in self.places)
@@ -290,131 +280,6 @@ def _key(place: Place) -> Address:
     return ("" if place.is_everywhere else place.address), place.port
 
 
-def _uri_at(where: str) -> URI:
+def uri_at(where: str) -> URI:
+    """The URI of a name server at this location."""
     return URI(f"PYRO:{NAMESERVER_NAME}@{where}")
-
-
-def startNS(
-    host: str | Sequence[str] | None = None,
-    port: int | None = None,
-    enableBroadcast: bool = True,
-    bchost: str | None = None,
-    bcport: int | None = None,
-    unixsocket: str | None = None,
-    nathost: str | None = None,
-    natport: int | None = None,
-    storage: str | None = None,
-    hmac: bytes | str | None = None,
-) -> tuple[URI, NameServerDaemon, BroadcastServer | None]:
-    """Make a name server for a loop of one's own: (its URI, the daemon to serve, the broadcast responder or None).
-
-    The daemon listens at once and answers as soon as it is served: with ``daemon.requestLoop()``, in a ``select`` loop
-    over ``daemon.sockets`` with ``daemon.events(ready)``, with ``other_daemon.combine(daemon)``, or in an asyncio loop
-    with ``daemon.attach()``. `host` may stand for several addresses, as in NameServerDaemon. There is no broadcast
-    responder for Unix sockets, and for addresses that only this machine can reach.
-    """
-    daemon = NameServerDaemon(host, port, unixsocket, nathost=nathost, natport=natport, storage=storage)
-    return with_responder(daemon, enableBroadcast, bchost, bcport, hmac)
-
-
-def with_responder(
-    daemon: NameServerDaemon,
-    enable_broadcast: bool,
-    bchost: str | None,
-    bcport: int | None,
-    hmac_key: bytes | str | None,
-) -> tuple[URI, NameServerDaemon, BroadcastServer | None]:
-    """What `startNS` gives, for a daemon that is there already. If it fails, the daemon is closed."""
-    try:
-        daemon._pyroHmacKey = hmac_key
-        uri = daemon.uriFor(NAMESERVER_NAME)
-        responder = None
-        if enable_broadcast and _why_no_broadcast(daemon) is None:
-            # The internal address: those who hear a broadcast are on this side of a NAT.
-            own = daemon.uriFor(NAMESERVER_NAME, nat=False)
-            responder = BroadcastServer(own, bchost, bcport, places=daemon.places, settings=daemon._settings)
-            responder.offences = daemon._offences
-    except BaseException:
-        daemon.close()
-        raise
-    return uri, daemon, responder
-
-
-def startNSloop(
-    host: str | Sequence[str] | None = None,
-    port: int | None = None,
-    enableBroadcast: bool = True,
-    bchost: str | None = None,
-    bcport: int | None = None,
-    unixsocket: str | None = None,
-    nathost: str | None = None,
-    natport: int | None = None,
-    storage: str | None = None,
-    hmac: bytes | str | None = None,
-) -> None:
-    """Start a name server, say on the standard output where it runs, and serve until it is shut down or interrupted."""
-    uri, daemon, responder = startNS(
-        host, port, enableBroadcast, bchost, bcport, unixsocket, nathost, natport, storage, hmac
-    )
-    serve(uri, daemon, responder, enable_broadcast=enableBroadcast, has_key=bool(hmac))
-
-
-def serve(
-    uri: URI,
-    daemon: NameServerDaemon,
-    responder: BroadcastServer | None,
-    *,
-    enable_broadcast: bool = True,
-    has_key: bool = False,
-    out: TextIO | None = None,
-) -> None:
-    """Say on `out` (the standard output) where a name server runs, serve it, and close it at the end."""
-    out = sys.stdout if out is None else out
-    try:
-        reason = _why_no_broadcast(daemon)
-        if enable_broadcast and reason:
-            print(f"Not starting broadcast server for {reason}.", file=out)
-        if responder is not None:
-            print(f"Broadcast server running on {responder.locationStr}", file=out)
-            responder.runInThread()
-        existing = daemon.nameserver.count()
-        if existing > 1:  # the name server's own record does not count
-            print(f"Persistent store contains {existing} existing registrations.", file=out)
-        if not daemon.is_protected:
-            log.warning(EXPOSED, ", ".join(place.address for place in daemon.places if not place.is_loopback))
-        _say_where(uri, daemon, has_key, out)
-        daemon.requestLoop()
-    finally:
-        if responder is not None:
-            responder.close()
-        daemon.close()
-    print("NS shut down.", file=out, flush=True)
-
-
-def _say_where(uri: URI, daemon: NameServerDaemon, has_key: bool, out: TextIO) -> None:
-    for place in daemon.places:
-        print(f"NS running on {place.location} ({place.address})", file=out)
-    if not daemon.places:
-        print(f"NS running on {daemon.locationStr} (Unix domain socket)", file=out)
-    tls_only = daemon._settings.ssl and daemon.places
-    if tls_only:
-        print("This port speaks TLS: clients must have SSL on.", file=out)
-    if not has_key and not (tls_only and daemon._settings.ssl_requireclientcert):
-        print("Warning: HMAC key not set. Anyone can connect to this server!", file=out)
-    if daemon.natLocationStr:
-        print(f"internal URI = {daemon.uriFor(NAMESERVER_NAME, nat=False)}", file=out)
-        print(f"external URI = {uri}", file=out)
-    else:
-        print(f"URI = {uri}", file=out)
-    for place in daemon.places[1:]:
-        print(f"another URI = {_uri_at(place.location)}", file=out)
-    if daemon.tlsLocationStr:
-        print(f"URI with TLS = {_uri_at(daemon.tlsLocationStr)}", file=out)
-    out.flush()
-
-
-def _why_no_broadcast(daemon: Daemon) -> str | None:
-    """What a broadcast responder would be of no use for; None if it is of use."""
-    if not daemon.places:
-        return "a Unix domain socket"
-    return "localhost" if all(place.is_loopback for place in daemon.places) else None

@@ -13,7 +13,7 @@ from pyronym.directory.directory import Directory
 from pyronym.directory.history import History
 from pyronym.directory.record import Event
 from pyronym.errors import LimitError
-from pyronym.service.commit import Deliver
+from pyronym.service.commit import Deliver, call_back
 from pyronym.service.watches import MOST_EVENTS, News, Sees, Watch, Watches
 
 T = TypeVar("T")
@@ -27,7 +27,8 @@ class Feed:
     """The events of `directory`, from now on. The caller of its methods holds `lock`, except where they say otherwise.
 
     `most_events` are kept for those who ask for what they have missed; `most_watches` of one client may wait.
-    `may_lag`: other nodes may have told their clients already of what comes here later.
+    `deliver` calls those who are told. `may_lag`: other nodes may have told their clients already of what comes here
+    later.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Feed:
         most_watches: int,
         lock: RLock,
         settled: Condition,
+        deliver: Deliver,
         *,
         may_lag: bool = False,
     ) -> None:
@@ -47,6 +49,7 @@ class Feed:
         self._subscribers: list[Subscriber] = []
         self._lock = lock
         self._settled = settled
+        self._deliver = deliver
         self._ended = False
         self._may_lag = may_lag
 
@@ -93,24 +96,24 @@ class Feed:
             )
         self._watches.add(watch, deadline)
 
-    def tell(self, events: Sequence[Event], deliver: Deliver) -> list[Watch[Any]]:
-        """Take note of events. Those who waited for them, and whose results are there now."""
+    def tell(self, events: Sequence[Event]) -> None:
+        """Take note of events, and tell of them."""
         self._history.extend(events)
         for subscriber in self._subscribers:
-            deliver(partial(_tell, subscriber, events))
-        return self._watches.concerned(events)
+            self._deliver(partial(_tell, subscriber, events))
+        self._finish(self._watches.concerned(events))
 
     @property
     def waiting(self) -> int:
         """How many wait."""
         return len(self._watches)
 
-    def due(self, now: float, limit: int) -> list[Watch[Any]]:
-        """Those who have waited for long enough, no more than `limit`. Their results are there now."""
+    def end_due(self, now: float, limit: int) -> None:
+        """Answer those who have waited for long enough, no more than `limit`."""
         found = self._watches.due(now, limit)
         for watch in found:  # nothing has happened that concerns it, so nothing has to be looked through
             watch.since = max(watch.since, self._directory.revision)
-        return found
+        self._finish(found)
 
     def next_due(self) -> float | None:
         """A time before which nobody has waited for long enough."""
@@ -120,10 +123,10 @@ class Feed:
         """One who waited is gone."""
         self._watches.discard(watch)
 
-    def end(self) -> list[Watch[Any]]:
-        """All who wait. From here on nobody does."""
+    def end(self) -> None:
+        """Answer all who wait. From here on nobody does."""
         self._ended = True
-        return self.due(float("inf"), len(self._watches))
+        self.end_due(float("inf"), len(self._watches))
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Have a function told of all events from now on."""
@@ -132,6 +135,12 @@ class Feed:
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Have a function told of nothing any more."""
         self._subscribers = [other for other in self._subscribers if other is not subscriber]
+
+    def _finish(self, watches: Sequence[Watch[Any]]) -> None:
+        """The results of these are there."""
+        if watches:
+            call_back([watch for watch in watches if watch.finish()], self._deliver)
+            self._settled.notify_all()
 
     def _news(self, watch: Watch[Any]) -> News:
         """What there is for a watch. The caller needs no lock."""

@@ -57,7 +57,7 @@ class HostedNameServer(Hosted):
     @audit.setter
     def audit(self, audit: Audit | None) -> None:
         self._audit = audit
-        self._service.expiry_note = None if audit is None else partial(_take_down_expiry, audit)
+        self._service.expiry.note = None if audit is None else partial(_take_down_expiry, audit)
 
     def members(self, protocol: int) -> Members:
         """The methods of the dialect that goes with `protocol`."""

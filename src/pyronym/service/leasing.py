@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import Final, NamedTuple, TypeGuard
 
@@ -12,6 +12,16 @@ from pyronym.directory.record import EXPIRED, REMOVED, Event, Lease, Record
 
 PAUSE: Final = 1.0
 """Seconds. When this process is later than that, it was stopped, or had no processor: then nobody could renew."""
+
+
+class Renewing(NamedTuple):
+    """What a holder wants to renew."""
+
+    names: Mapping[str, str | None]
+    """Each with the id of its lease, where only a certain registration is meant."""
+    seconds: float | None
+    """How long the leases are to be from now on, if that is to change."""
+    holder: Holder
 
 
 class Renewal(NamedTuple):

@@ -16,41 +16,40 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from pyronym.directory.directory import Directory
 from pyronym.directory.record import Change, Event, Lease, Record
-from pyronym.errors import NameTakenError, PyroError, StorageError, UnknownNameError
+from pyronym.errors import NameTakenError, UnknownNameError
 from pyronym.service.alarm import Alarm
+from pyronym.service.alone import Alone
 from pyronym.service.arguments import check_unchanged
-from pyronym.service.commit import Deliver, call_back
+from pyronym.service.changes import Changes
+from pyronym.service.commit import Deliver
+from pyronym.service.expiry import Expiry
 from pyronym.service.feed import Feed, Subscriber
-from pyronym.service.leasing import Holder, Leasing, Renewal
+from pyronym.service.leasing import Holder, Leasing, Renewal, Renewing
 from pyronym.service.liveness import State, unprobed
-from pyronym.service.nodes import Status, about_this, as_told, new_node, report
-from pyronym.service.own_record import reachable_uri
+from pyronym.service.nodes import Node, Status
 from pyronym.service.permissions import REMOVE, RENEW, Grant
 from pyronym.service.pipeline import Note, Outcome, Pipeline, waited_for
 from pyronym.service.quota import Quota
 from pyronym.service.regexes import Searches, name_pattern
+from pyronym.service.shared_pipeline import SharedPipeline
 from pyronym.service.sharing import Sharing
 from pyronym.service.told import Told
 from pyronym.service.watches import News, Sees, Watch
 from pyronym.settings import Settings, config
 from pyronym.storage.base import Storage
 from pyronym.storage.health import Health, Trouble
-from pyronym.storage.shared import ALWAYS_FRESH, Condition, SharedStorage
+from pyronym.storage.shared import SharedStorage
 from pyronym.uri import NAMESERVER_NAME, URI
 
 T = TypeVar("T")
 
 AT_ONCE: Final = 250
 """Leases that are ended at one go, and watches. It takes some milliseconds, in which others wait."""
-
-RETRY_SECONDS: Final = 5.0
-"""After which a record is removed that could not be when its lease had ended."""
 
 
 class NameService:
@@ -76,22 +75,15 @@ class NameService:
         """
         self.state_of: Callable[[Record], State] = unprobed
         """How the object of a record is, as far as that is known."""
-        self.traffic: Callable[[], Mapping[str, object]] = dict
-        """What the daemon knows of those who ask, for `report`."""
         self._lock = threading.RLock()
         self._settled = threading.Condition(self._lock)
         # Microseconds since 1970: so the revisions of an earlier run are below those that there is a history of.
         self._directory = Directory(time.time_ns() // 1000)
         self._clock = clock
-        shared = storage if isinstance(storage, SharedStorage) else None
-        self.node = new_node() if shared is None else shared.node
-        """The id of this one, for those who list all nodes."""
-        self._about: Mapping[str, object] = {}
         self._alarm = Alarm(self.advance, clock) if alarmed else None
-        self.expiry_note: Note | None = None
-        """Told of the records that are removed because their leases have ended."""
         with _no_garbage_collection():
             self._directory.load(storage.load())
+        shared = storage if isinstance(storage, SharedStorage) else None
         if shared is not None:
             self._directory.revision = shared.revision
         self._feed = Feed(
@@ -100,32 +92,34 @@ class NameService:
             settings.max_watches,
             self._lock,
             self._settled,
+            self._deliver,
             may_lag=shared is not None,
         )
         self._leasing = Leasing(settings.ephemeral_grace, clock, None if shared is None else shared.node)
         self._leasing.load(self._directory.everything())
-        self._sharing: Sharing | None = None
-        """Where other nodes change the storage, too, what `_pipeline` is otherwise."""
-        self._begin(storage, shared)
-        self._owned = False
+        self.node: Final = Node(shared)
+        """This one, as others know it."""
+        self._owned = shared is not None  # other nodes have such a record already
         self._quota = Quota(settings.max_names_per_client) if settings.max_names_per_client else None
         self._searches = Searches(settings.regex_timeout)
+        self._changes = self._changes_of(storage)
+        self.expiry: Final = Expiry(self._directory, self._leasing, self._changes)
+        """Removes what nobody has renewed."""
         self._set_alarm()
+        if shared is not None:
+            shared.follow(Told(self._directory, self._lock, self._follow_storage))
+
+    def _changes_of(self, storage: Storage) -> Changes:
+        directory, lock, settled = self._directory, self._lock, self._settled
+        if isinstance(storage, SharedStorage):
+            shared_pipeline = SharedPipeline(directory, storage, lock, settled, self._deliver)
+            return Sharing(directory, self._leasing, shared_pipeline)
+        pipeline = Pipeline(directory, storage, lock, settled, self._follow, self._deliver)
+        return Alone(directory, self._leasing, pipeline)
 
     def gather_by(self, at_end_of_turn: Deliver) -> None:
         """Have changes of one turn of an event loop committed together: see `Committer.gather`."""
-        if self._sharing is None:
-            self._pipeline.gather_by(at_end_of_turn)
-
-    def _begin(self, storage: Storage, shared: SharedStorage | None) -> None:
-        lock, settled = self._lock, self._settled
-        if shared is None:
-            self._pipeline = Pipeline(self._directory, storage, lock, settled, self._follow, self._deliver)
-            self._health, self._finish_changes = self._pipeline.health, self._pipeline.close
-            return
-        self._sharing = Sharing(self._directory, self._leasing, shared, lock, settled, self._deliver)
-        self._health, self._finish_changes = self._sharing.pipeline.health, self._sharing.pipeline.close
-        shared.follow(Told(self._directory, lock, self._follow_storage))
+        self._changes.gather_by(at_end_of_turn)
 
     def close(self) -> None:
         """Finish the changes that are on their way and close the storage."""
@@ -133,24 +127,23 @@ class NameService:
             self._alarm.close()
         self.end_watches()
         self._searches.close()
-        self._finish_changes()
+        self._changes.close()
 
     @property
     def trouble(self) -> Trouble | None:
         """Why the storage takes no changes and since when; None when it does."""
-        return self._health.trouble
+        return self.health.trouble
 
     @property
     def status(self) -> Status:
         """How this node is, for those who watch over it. From any thread."""
-        freshness = ALWAYS_FRESH if self._sharing is None else self._sharing.storage.freshness
         return Status(
             self.count(),
             self._directory.revision,
             self.trouble,
-            *freshness,
-            self._health.times,
-            self._health.description,
+            *self.node.freshness,
+            self.health.times,
+            self.health.description,
             len(self._leasing),
             self._feed.waiting,
         )
@@ -158,19 +151,15 @@ class NameService:
     @property
     def health(self) -> Health:
         """How the storage is, from how commits end."""
-        return self._health
+        return self._changes.health
 
     def report(self) -> dict[str, object]:
         """The same and more, for clients: docs/operating.md says what is in it."""
-        return report(self.node, self._about, self.status, self.traffic(), time.time())
+        return self.node.report(self.status)
 
     def nodes(self) -> list[dict[str, object]]:
         """What is known about all nodes of this name server: this one first, the others by their addresses."""
-        others = {} if self._sharing is None else self._sharing.storage.nodes()
-        others.pop(self.node, None)
-        told = [as_told(node, about, None) for node, about in others.items()]
-        told.sort(key=lambda about: str(about["address"]))
-        return [as_told(self.node, self._about, self.status), *told]
+        return self.node.all(self.status)
 
     def __contains__(self, name: str) -> bool:
         with self._lock:
@@ -230,19 +219,11 @@ class NameService:
 
         Where there are other nodes, each has such a record of its own, of which the others do not know.
         """
-        self._about = about_this(str(URI(uri).location))
-        if self._sharing is None:
-            outcome = self.register(NAMESERVER_NAME, uri, tags)
-            self._owned = True
-            return outcome
         with self._lock:
+            outcome = self._changes.adopt(Record(NAMESERVER_NAME, uri, tags))
             self._owned = True
-            own = Change(NAMESERVER_NAME, Record(NAMESERVER_NAME, uri, tags))
-            self._directory.follow([own], self._directory.revision)
-        storage = self._sharing.storage
-        self._about = about_this(str(reachable_uri(URI(uri), (storage.local_host() or "", 0)).location))
-        storage.announce(self._about)
-        return None
+        self.node.appear(URI(uri))
+        return outcome
 
     # Changes on behalf of a client are made if its `grant` allows them, otherwise they raise SecurityError.
 
@@ -264,45 +245,24 @@ class NameService:
         is what is there: this very object, as `get` gave it. Otherwise RecordChangedError.
         """
         with self._lock:
-            if name == NAMESERVER_NAME and (self._owned or self._sharing is not None):
+            if name == NAMESERVER_NAME and self._owned:
                 raise NameTakenError(name)
-            owner = None
-            builds_on: tuple[str, ...] = ()
-            if grant is not None:
-                existing = self._directory.upcoming(name)
-                grant.check_register(name, existing)
-                owner = grant.owner
-                # It may be allowed only because of a change that is still on its way, such as a removal.
-                if existing is not self._directory.get(name):
-                    builds_on = (name,)
-            if safe and self._directory.upcoming(name) is not None:
-                raise NameTakenError(name)
-            check_unchanged(name, self._directory.upcoming(name), expected)
-            if self._quota is not None and grant is not None:
-                self._quota.take(grant.principal, name)
-            record = Record(name, uri, self._directory.shared_tags(tags), owner, lease)
-            if self._sharing is None:
-                return self._pipeline.write([Change(name, record)], answer, builds_on, note)
-            upcoming = self._directory.upcoming(name)
-            if safe or grant is not None or expected is not None:
-                condition = Condition.ABSENT if upcoming is None else Condition.UNCHANGED
-            elif upcoming is self._directory.get(name):
-                condition = Condition.ABSENT_OR_UNCHANGED
-            else:
-                condition = Condition.NONE  # a change of this node's own is on its way, and whatever is there is ours
-            again = partial(
-                self.register,
-                name,
-                uri,
-                tags,
-                safe=safe,
-                expected=expected,
-                lease=lease,
-                answer=answer,
-                grant=grant,
-                note=note,
-            )
-            return self._sharing.share(Change(name, record), answer, note, condition, again)
+
+            def decide(existing: Record | None) -> Record:
+                owner = None
+                if grant is not None:
+                    grant.check_register(name, existing)
+                    owner = grant.owner
+                if safe and existing is not None:
+                    raise NameTakenError(name)
+                if expected is not None:
+                    check_unchanged(name, existing, expected)
+                if grant is not None and self._quota is not None:
+                    self._quota.take(grant.principal, name)
+                return Record(name, uri, self._directory.shared_tags(tags), owner, lease)
+
+            conditional = safe or grant is not None or expected is not None
+            return self._changes.put(name, decide, answer, note, conditional=conditional)
 
     def set_metadata(
         self,
@@ -314,20 +274,17 @@ class NameService:
         note: Note | None = None,
     ) -> Outcome[None]:
         """Replace the tags of a record. UnknownNameError if there is none."""
-        with self._lock:
-            record = self._directory.upcoming(name)
+
+        def decide(record: Record | None) -> Record:
             if grant is not None:
                 grant.check_change(RENEW, name, record)
             if record is None:
                 raise UnknownNameError(name)
             check_unchanged(name, record, expected)
-            # The URI may come from a change that is still on its way: this one must not outlive it.
-            builds_on = (name,) if record is not self._directory.get(name) else ()
-            record = record._replace(metadata=self._directory.shared_tags(tags))
-            if self._sharing is None:
-                return self._pipeline.write([Change(name, record)], None, builds_on, note)
-            again = partial(self.set_metadata, name, tags, expected=expected, grant=grant, note=note)
-            return self._sharing.share(Change(name, record), None, note, Condition.UNCHANGED, again)
+            return record._replace(metadata=self._directory.shared_tags(tags))
+
+        with self._lock:
+            return self._changes.put(name, decide, None, note, conditional=True)
 
     def remove(
         self,
@@ -338,30 +295,20 @@ class NameService:
         note: Note | None = None,
     ) -> Outcome[int]:
         """Remove the records of these names, as far as there are any. Their number. `expected`: of a single name."""
+
+        def check(name: str, record: Record | None) -> None:
+            if grant is not None:
+                grant.check_change(REMOVE, name, record)
+            check_unchanged(name, record, expected)
+
         with self._lock:
-            changes = []
-            for name in dict.fromkeys(names):
-                if name == NAMESERVER_NAME:
-                    continue
-                record = self._directory.upcoming(name)
-                if grant is not None:
-                    grant.check_change(REMOVE, name, record)
-                check_unchanged(name, record, expected)
-                if record is not None:
-                    changes.append(Change(name, None))
-            if self._sharing is None:
-                return self._pipeline.write(changes, len(changes), note=note)
-            return self._sharing.remove([name for name, _ in changes], grant, note, expected)
+            others = [name for name in dict.fromkeys(names) if name != NAMESERVER_NAME]
+            return self._changes.remove(others, check, note)
 
     def remove_unchanged(self, records: Iterable[Record], note: Note | None = None) -> Outcome[int]:
         """Remove those of these records that are still there, and that nothing is about to replace. Their number."""
         with self._lock:
-            upcoming = self._directory.upcoming
-            changes = [Change(record.name, None) for record in records if upcoming(record.name) is record]
-            if self._sharing is None:
-                return self._pipeline.write(changes, len(changes), note=note)
-            self._sharing.remove_unchanged(changes, note)
-            return len(changes)
+            return self._changes.remove_unchanged(records, note)
 
     def remove_prefix(self, prefix: str) -> Outcome[int]:
         """Remove the records whose names start with exactly `prefix`. Their number."""
@@ -393,33 +340,15 @@ class NameService:
         `seconds`: how long they are to be from now on, if it is to change. What `show` makes of those that were not
         renewed. `holder` holds those that are ephemeral from here on.
         """
-        renewal = Renewal([], [])
-        changes: list[Change] = []
-        builds_on = []
-        with self._lock:
+
+        def check(name: str, record: Record | None) -> None:
             if grant is not None:
-                for name in names:
-                    grant.check_change(RENEW, name, self._directory.upcoming(name))
-            if self._sharing is not None:
-                outcome = self._sharing.renew(names, seconds, holder, show, grant, note)
-                self._set_alarm()
-                return outcome
-            for name, lease_id in names.items():
-                record = self._directory.get(name)
-                if record is None:
-                    renewal.unknown.append(name)
-                elif record.lease is None or lease_id not in (None, record.lease.id):
-                    renewal.taken.append(name)
-                else:
-                    self._leasing.renew(name, record.lease, holder)
-                    latest = self._directory.upcoming(name)
-                    if seconds in (None, record.lease.seconds) or latest is None or latest.lease != record.lease:
-                        continue
-                    changes.append(Change(name, latest._replace(lease=record.lease._replace(seconds=seconds))))
-                    if latest is not record:
-                        builds_on.append(name)
+                grant.check_change(RENEW, name, record)
+
+        with self._lock:
+            outcome = self._changes.renew(Renewing(names, seconds, holder), show, check, note)
             self._set_alarm()
-            return self._pipeline.write(changes, show(renewal), tuple(builds_on), note)
+            return outcome
 
     def disconnect(self, holder: Holder) -> None:
         """A holder is gone: its records are to go soon, unless somebody else renews them."""
@@ -469,7 +398,7 @@ class NameService:
     def end_watches(self) -> None:
         """Answer all who wait, and let nobody wait from here on."""
         with self._lock:
-            self._finish(self._feed.end())
+            self._feed.end()
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Have a function told of all events that come, in their order, in the thread that `deliver` calls it in."""
@@ -488,28 +417,9 @@ class NameService:
         """
         with self._lock:
             self._leasing.forgive(late)
-            self._expire(self._leasing.ended(AT_ONCE))
-            self._finish(self._feed.due(self._clock(), AT_ONCE))
+            self.expiry.remove_ended(AT_ONCE)
+            self._feed.end_due(self._clock(), AT_ONCE)
             return self._next_due()
-
-    def _expire(self, names: Sequence[str]) -> None:
-        """Remove records whose leases have ended."""
-        if not names:
-            return
-        busy = [name for name in names if self._directory.upcoming(name) is not self._directory.get(name)]
-        self._leasing.postpone(busy, RETRY_SECONDS)  # something is on its way that will decide over them
-        changes = [Change(name, None) for name in names if name not in busy]
-        if self._sharing is not None:
-            self._sharing.remove_unchanged(changes, self._note_expiry)
-            return
-        with suppress(StorageError):  # of which the note was told
-            self._pipeline.write(changes, None, note=self._note_expiry, expired=True)
-
-    def _note_expiry(self, changes: Sequence[Change], error: PyroError | None) -> None:
-        if error is not None:
-            self._leasing.postpone((change.name for change in changes), RETRY_SECONDS)
-        if self.expiry_note is not None:
-            self.expiry_note(changes, error)
 
     def _next_due(self) -> float | None:
         dues = (self._leasing.next_due(), self._feed.next_due())
@@ -535,13 +445,7 @@ class NameService:
                     self._quota.release(change.name)
         if self._leasing.follow(events):
             self._set_alarm()
-        self._finish(self._feed.tell(events, self.deliver))
-
-    def _finish(self, watches: Sequence[Watch[Any]]) -> None:
-        """The results of these are there."""
-        if watches:
-            call_back([watch for watch in watches if watch.finish()], self.deliver)
-            self._settled.notify_all()
+        self._feed.tell(events)
 
     # Searching
 

@@ -1,4 +1,4 @@
-"""What nodes of a name server tell of themselves."""
+"""The nodes of a name server: what each tells of itself."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import NamedTuple
 
+from pyronym.service.own_record import reachable_uri
 from pyronym.storage.health import CommitTimes, Trouble
+from pyronym.storage.shared import ALWAYS_FRESH, Freshness, SharedStorage
+from pyronym.uri import URI
 
 
 class Status(NamedTuple):
@@ -39,51 +42,67 @@ class Status(NamedTuple):
     """That are waiting."""
 
 
-def new_node() -> str:
-    """An id for a node. It gets another one each time that it starts."""
-    return secrets.token_hex(6)
+class Node:
+    """This node, as clients and other nodes know it. `storage`: the one that it shares with other nodes, if it does."""
+
+    def __init__(self, storage: SharedStorage | None) -> None:
+        self._storage = storage
+        self.id = secrets.token_hex(6) if storage is None else storage.node
+        """Another one each time that it starts."""
+        self.traffic: Callable[[], Mapping[str, object]] = dict
+        """What its daemon knows of those who ask, for `report`."""
+        self._about: Mapping[str, object] = {}
+
+    @property
+    def freshness(self) -> Freshness:
+        """How well it knows what the storage has."""
+        return ALWAYS_FRESH if self._storage is None else self._storage.freshness
+
+    def appear(self, uri: URI) -> None:
+        """Clients reach it at `uri` from here on. Other nodes are told so."""
+        local = None if self._storage is None else self._storage.local_host()
+        self._about = {
+            "address": str(reachable_uri(uri, local and (local, 0)).location),
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "version": version("pyronym"),
+            "started": time.time(),
+        }
+        if self._storage is not None:
+            self._storage.announce(self._about)
+
+    def report(self, status: Status) -> dict[str, object]:
+        """What clients are told about it: docs/operating.md says what is in it. `status`: how it is."""
+        started = self._about.get("started")
+        return {
+            "id": self.id,
+            **_identity(self._about),
+            "python": platform.python_version(),
+            "uptime": time.time() - started if isinstance(started, float) else None,
+            "records": status.records,
+            "revision": status.revision,
+            "leases": status.leases,
+            "watches": status.watches,
+            "storage": {
+                "description": status.storage,
+                "trouble": None if status.trouble is None else asdict(status.trouble),
+                **status.commits._asdict(),
+            },
+            "stale_since": status.stale_since,
+            "stale_reason": status.stale_reason,
+            "lag": status.lag,
+            **self.traffic(),
+        }
+
+    def all(self, status: Status) -> list[dict[str, object]]:
+        """What is known about all nodes of the name server: this one first, the others by their addresses."""
+        others = {} if self._storage is None else self._storage.nodes()
+        told = [_as_told(node, about, None) for node, about in others.items() if node != self.id]
+        told.sort(key=lambda about: str(about["address"]))
+        return [_as_told(self.id, self._about, status), *told]
 
 
-def about_this(address: str) -> dict[str, object]:
-    """What other nodes are told about this one, which clients reach at `address`."""
-    return {
-        "address": address,
-        "host": platform.node(),
-        "pid": os.getpid(),
-        "version": version("pyronym"),
-        "started": time.time(),
-    }
-
-
-def report(
-    node: str, about: Mapping[str, object], status: Status, traffic: Mapping[str, object], now: float
-) -> dict[str, object]:
-    """What clients are told about the node that they ask: docs/operating.md says what is in it. `traffic`: what its
-    daemon knows; `now`: seconds since 1970.
-    """
-    started = about.get("started")
-    return {
-        "id": node,
-        **{item: about.get(item) for item in ("address", "host", "pid", "version", "started")},
-        "python": platform.python_version(),
-        "uptime": now - started if isinstance(started, float) else None,
-        "records": status.records,
-        "revision": status.revision,
-        "leases": status.leases,
-        "watches": status.watches,
-        "storage": {
-            "description": status.storage,
-            "trouble": None if status.trouble is None else asdict(status.trouble),
-            **status.commits._asdict(),
-        },
-        "stale_since": status.stale_since,
-        "stale_reason": status.stale_reason,
-        "lag": status.lag,
-        **traffic,
-    }
-
-
-def as_told(node: str, about: Mapping[str, object], status: Status | None) -> dict[str, object]:
+def _as_told(node: str, about: Mapping[str, object], status: Status | None) -> dict[str, object]:
     """What clients are told about a node. `status`: of the one that is asked, which nobody knows of the others."""
     told: dict[str, object] = {
         "id": node,
@@ -94,4 +113,8 @@ def as_told(node: str, about: Mapping[str, object], status: Status | None) -> di
         "stale_since": status and status.stale_since,
         "lag": status and status.lag,
     }
-    return told | {item: about.get(item) for item in ("address", "host", "pid", "version", "started")}
+    return told | _identity(about)
+
+
+def _identity(about: Mapping[str, object]) -> dict[str, object]:
+    return {item: about.get(item) for item in ("address", "host", "pid", "version", "started")}

@@ -7,44 +7,123 @@ the one that failed. Each name is decided on its own, so of many names some may 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from threading import Condition as Settled
-from threading import RLock
 from typing import TypeVar
 
 from pyronym.directory.directory import Directory
 from pyronym.directory.record import Change, Record
-from pyronym.service.arguments import check_unchanged
+from pyronym.service.changes import Changes, Check, Decide
 from pyronym.service.commit import Deliver
-from pyronym.service.leasing import Holder, Leasing, Renewal
-from pyronym.service.permissions import REMOVE, RENEW, Grant
+from pyronym.service.leasing import Leasing, Renewal, Renewing
 from pyronym.service.pipeline import Note, Outcome
 from pyronym.service.shared_pipeline import SharedPipeline
-from pyronym.storage.shared import Basis, Condition, SharedStorage
+from pyronym.storage.health import Health
+from pyronym.storage.shared import Basis, Condition
 
 T = TypeVar("T")
 
 
-class Sharing:
-    """The changes of one node. `lock` guards the directory and the leases; who calls `share` holds it."""
+class Sharing(Changes):
+    """The changes of one node of several, by way of `pipeline`."""
 
-    def __init__(
-        self,
-        directory: Directory,
-        leasing: Leasing,
-        storage: SharedStorage,
-        lock: RLock,
-        settled: Settled,
-        deliver: Deliver,
-    ) -> None:
+    def __init__(self, directory: Directory, leasing: Leasing, pipeline: SharedPipeline) -> None:
         self._directory = directory
         self._leasing = leasing
-        self._lock = lock
-        self.storage = storage
-        self.pipeline = SharedPipeline(directory, storage, lock, settled, deliver)
+        self._pipeline = pipeline
 
-    def share(
+    @property
+    def health(self) -> Health:
+        """How the storage is, from how commits end."""
+        return self._pipeline.health
+
+    def gather_by(self, at_end_of_turn: Deliver) -> None:
+        """Nothing has to be done for that: the committer itself waits for those who are likely to have more."""
+
+    def adopt(self, own: Record) -> Outcome[None]:
+        """Know the record of the name server itself, of which other nodes do not: each has one of its own."""
+        self._directory.follow([Change(own.name, own)], self._directory.revision)
+        return None
+
+    def put(self, name: str, decide: Decide, value: T, note: Note | None, *, conditional: bool) -> Outcome[T]:
+        """As all that follows: see `Changes`."""
+        upcoming = self._directory.upcoming(name)
+        change = Change(name, decide(upcoming))
+        if conditional:
+            condition = Condition.ABSENT if upcoming is None else Condition.UNCHANGED
+        elif upcoming is self._directory.get(name):
+            condition = Condition.ABSENT_OR_UNCHANGED
+        else:
+            condition = Condition.NONE  # a change of this node's own is on its way, and whatever is there is ours
+        again = partial(self.put, name, decide, value, note, conditional=conditional)
+        return self._share(change, value, note, condition, again)
+
+    def remove(self, names: Iterable[str], check: Check, note: Note | None) -> Outcome[int]:
+        """See `Changes`."""
+        names = list(names)
+        self._check_all(names, check)
+        return self._pipeline.gather([self._remove(name, check, note) for name in names], sum)
+
+    def remove_unchanged(self, records: Iterable[Record], note: Note | None) -> Outcome[int]:
+        """See `Changes`. Does not wait for it: those that other nodes have renewed or replaced meanwhile stay."""
+        upcoming = self._directory.upcoming
+        names = [record.name for record in records if upcoming(record.name) is record]
+        self._let_go(names, note)
+        return len(names)
+
+    def expire(self, names: Sequence[str], note: Note) -> None:
+        """See `Changes`. Those that other nodes have renewed or replaced meanwhile stay."""
+        self._let_go(names, note)
+
+    def renew(self, wanted: Renewing, show: Callable[[Renewal], T], check: Check, note: Note | None) -> Outcome[T]:
+        """See `Changes`. Leases count anew here, if this node counts them. Otherwise it does from here on."""
+        self._check_all(wanted.names, check)
+        renewals = [self._renew(name, wanted, check, note) for name in wanted.names]
+        return self._pipeline.gather(renewals, lambda parts: show(Renewal.of_all(parts)))
+
+    def close(self) -> None:
+        """Finish the changes that are on their way and close the storage."""
+        self._pipeline.close()
+
+    def _check_all(self, names: Iterable[str], check: Check) -> None:
+        for name in names:
+            check(name, self._directory.upcoming(name))
+
+    def _let_go(self, names: Iterable[str], note: Note | None) -> None:
+        for name in names:
+            self._share(Change(name, None), None, note, Condition.UNCHANGED, None)
+
+    def _remove(self, name: str, check: Check, note: Note | None) -> Outcome[int]:
+        record = self._directory.upcoming(name)
+        check(name, record)
+        if record is None:
+            return 0
+        again = partial(self._remove, name, check, note)
+        departing = record.lease is not None
+        return self._share(Change(name, None), 1, note, Condition.UNCHANGED, again, departing=departing)
+
+    def _renew(self, name: str, wanted: Renewing, check: Check, note: Note | None) -> Outcome[Renewal]:
+        record = self._directory.get(name)
+        check(name, record)
+        if record is None:
+            return Renewal([name], [])
+        lease = record.lease
+        if lease is None or wanted.names[name] not in (None, lease.id):
+            return Renewal([], [name])
+        if self._leasing.counts(lease):
+            self._leasing.renew(name, lease, wanted.holder)
+        else:
+            lease = self._leasing.taken_over(lease, name, wanted.holder)
+        if wanted.seconds is not None:
+            lease = lease._replace(seconds=wanted.seconds)
+        latest = self._directory.upcoming(name)
+        if lease == record.lease or latest is None or latest.lease != record.lease:
+            return Renewal([], [])
+        again = partial(self._renew, name, wanted, check, note)
+        change = Change(name, latest._replace(lease=lease))
+        return self._share(change, Renewal([], []), note, Condition.UNCHANGED, again)
+
+    def _share(
         self,
         change: Change,
         value: T,
@@ -54,74 +133,5 @@ class Sharing:
         *,
         departing: bool = False,
     ) -> Outcome[T]:
-        """Send a change on its way, as `SharedPipeline.write`, which must have been decided just now."""
-        return self.pipeline.write(change, value, note, Basis(condition, self._directory.revision, departing), again)
-
-    def remove(
-        self, names: Iterable[str], grant: Grant | None, note: Note | None, expected: Record | None
-    ) -> Outcome[int]:
-        """Remove the records of these names, as far as there are any. Their number."""
-        with self._lock:
-            return self.pipeline.gather([self._remove(name, grant, note, expected) for name in names], sum)
-
-    def renew(
-        self,
-        names: Mapping[str, str | None],
-        seconds: float | None,
-        holder: Holder,
-        show: Callable[[Renewal], T],
-        grant: Grant | None,
-        note: Note | None,
-    ) -> Outcome[T]:
-        """Have leases count anew: here, if this node counts them. Otherwise it is this one that does from here on."""
-        with self._lock:
-            renewals = [self._renew(name, lease_id, seconds, holder, grant, note) for name, lease_id in names.items()]
-            return self.pipeline.gather(renewals, lambda parts: show(Renewal.of_all(parts)))
-
-    def remove_unchanged(self, changes: Sequence[Change], note: Note | None) -> None:
-        """Remove records, without waiting for it. Those that others have renewed or replaced meanwhile stay."""
-        for change in changes:
-            self.share(change, None, note, Condition.UNCHANGED, None)
-
-    def _remove(self, name: str, grant: Grant | None, note: Note | None, expected: Record | None) -> Outcome[int]:
-        with self._lock:
-            record = self._directory.upcoming(name)
-            if grant is not None:
-                grant.check_change(REMOVE, name, record)
-            check_unchanged(name, record, expected)
-            if record is None:
-                return 0
-            again = partial(self._remove, name, grant, note, expected)
-            departing = record.lease is not None
-            return self.share(Change(name, None), 1, note, Condition.UNCHANGED, again, departing=departing)
-
-    def _renew(
-        self,
-        name: str,
-        lease_id: str | None,
-        seconds: float | None,
-        holder: Holder,
-        grant: Grant | None,
-        note: Note | None,
-    ) -> Outcome[Renewal]:
-        with self._lock:
-            record = self._directory.get(name)
-            if grant is not None:
-                grant.check_change(RENEW, name, record)
-            if record is None:
-                return Renewal([name], [])
-            lease = record.lease
-            if lease is None or lease_id not in (None, lease.id):
-                return Renewal([], [name])
-            if self._leasing.counts(lease):
-                self._leasing.renew(name, lease, holder)
-            else:
-                lease = self._leasing.taken_over(lease, name, holder)
-            if seconds is not None:
-                lease = lease._replace(seconds=seconds)
-            latest = self._directory.upcoming(name)
-            if lease == record.lease or latest is None or latest.lease != record.lease:
-                return Renewal([], [])
-            again = partial(self._renew, name, lease_id, seconds, holder, grant, note)
-            change = Change(name, latest._replace(lease=lease))
-            return self.share(change, Renewal([], []), note, Condition.UNCHANGED, again)
+        """Send a change on its way that was decided just now, as `SharedPipeline.write`."""
+        return self._pipeline.write(change, value, note, Basis(condition, self._directory.revision, departing), again)

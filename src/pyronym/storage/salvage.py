@@ -6,16 +6,19 @@ import ast
 import dbm
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 from pyronym.directory.record import Change, Record
 from pyronym.storage.extras import NO_EXTRAS, Extras, with_extras
 from pyronym.storage.journal import decode_line
 from pyronym.storage.sqlite_pages import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF, Pages, Row, Value
+
+EXTRAS_TABLE: Final = "pyronym_extras"
+OUR_TABLES: Final = ("pyro_names", "pyro_metadata", EXTRAS_TABLE)
 
 
 @dataclass
@@ -33,84 +36,121 @@ def salvage_sqlite(path: str, *, with_wal: bool = True) -> Salvaged:
     nothing are looked through for rows that look like names and tags. The indexes tell which ones are missing.
     """
     pages = Pages(path, with_wal=with_wal)
-    names: dict[int, tuple[str, str]] = {}
-    tags: dict[int, tuple[int, str]] = {}  # rowid: (id of the name, tag)
-    names_in_index: set[str] = set()
-    tags_in_index: dict[int, int] = {}  # rowid: id of the name
-    extras: dict[tuple[str, str], Extras] = {}  # (name, URI): owner and lease
-    extras_in_index: set[str] = set()
-    damaged: set[int] = set()
+    found = _Rows()
+    pages.reached |= pages.free()
+    _read_tables(pages, found)
+    stray_pages = [number for number in range(1, pages.count + 1) if number not in pages.reached]
+    for number in stray_pages:
+        _read_stray_page(pages, number, found)
+    records = found.records()
+    losses = list(found.losses(records))
+    if stray_pages and not pages.has_header:
+        losses.append("the first page is damaged, so names that had been removed may be among those")
+    return Salvaged(list(records.values()), losses)
 
-    def take(rows: list[Row], *, stray: bool) -> None:
+
+class _Rows:
+    """Rows of the tables and of their indexes, which tell of more where rows were lost."""
+
+    def __init__(self) -> None:
+        self.damaged: set[int] = set()
+        """Pages."""
+        self._names: dict[int, tuple[str, str]] = {}
+        """By the ids of the names, their rowids: name and URI."""
+        self._tags: dict[int, tuple[int, str]] = {}
+        """By rowid: id of the name, tag."""
+        self._extras: dict[tuple[str, str], Extras] = {}
+        """By name and URI: owner and lease."""
+        self._names_in_index: set[str] = set()
+        self._tags_in_index: dict[int, int] = {}
+        """By rowid: id of the name."""
+        self._extras_in_index: set[str] = set()
+
+    def take(self, rows: Iterable[Row], *, stray: bool = False) -> None:
+        """Rows of tables; `stray`: perhaps of others than ours."""
         for rowid, values in rows:
             match values:
                 case [None, str(name), str(uri)] | [str(name), str(uri)] if not stray or uri.startswith("PYRO"):
-                    names.setdefault(rowid, (name, uri))
+                    self._names.setdefault(rowid, (name, uri))
                 case [int(number), str(tag)]:
-                    tags.setdefault(rowid, (number, tag))
+                    self._tags.setdefault(rowid, (number, tag))
                 case [str(name), str(uri), str() | None as owner, str() | None as lease] if not stray or uri.startswith(
                     "PYRO"
                 ):
-                    extras.setdefault((name, uri), (owner, lease))
+                    self._extras.setdefault((name, uri), (owner, lease))
 
-    def take_index(rows: list[Row]) -> None:
+    def take_index(self, rows: Iterable[Row]) -> None:
+        """Rows of the indexes of names and of tags."""
         for _, values in rows:
             match values:
                 case [str(name), int()]:
-                    names_in_index.add(name)
+                    self._names_in_index.add(name)
                 case [int(number), int(rowid)]:
-                    tags_in_index[rowid] = number
+                    self._tags_in_index[rowid] = number
 
-    pages.reached |= pages.free()
+    def take_index_of_extras(self, rows: Iterable[Row]) -> None:
+        """Rows of the index of owners and leases."""
+        self._extras_in_index.update(str(values[0]) for _, values in rows if values)
+
+    def records(self) -> dict[str, Record]:
+        """What comes of the rows, by name. Owners and leases that cannot be read are forgotten."""
+        tags: dict[int, set[str]] = {}
+        for number, tag in self._tags.values():
+            tags.setdefault(number, set()).add(tag)
+        records: dict[str, Record] = {}
+        for number, (name, uri) in sorted(self._names.items()):
+            record = Record(name, uri, frozenset(tags.get(number, ())))
+            try:
+                record = with_extras(record, *self._extras.get((name, uri), NO_EXTRAS))
+            except ValueError:
+                del self._extras[name, uri]
+            records.setdefault(name, record)
+        return records
+
+    def losses(self, records: Mapping[str, Record]) -> Iterator[str]:
+        """What is missing in these records, in words, one line for each kind."""
+        if self.damaged:
+            yield f"{len(self.damaged)} pages are damaged: {_some(sorted(self.damaged))}"
+        if lost := self._names_in_index - records.keys():
+            yield f"{len(lost)} names are lost: {_some(sorted(lost))}"
+        untagged = [number for rowid, number in self._tags_in_index.items() if rowid not in self._tags]
+        if without := {self._names[number][0] for number in untagged if number in self._names}:
+            yield f"{len(without)} names have lost tags: {_some(sorted(without))}"
+        if without := self._extras_in_index & records.keys() - {name for name, _ in self._extras}:
+            yield f"{len(without)} names have lost their owners or leases: {_some(sorted(without))}"
+
+
+def _read_tables(pages: Pages, found: _Rows) -> None:
+    """Our tables and their indexes, from the roots that the schema names."""
     schema = pages.tree(1, TABLE_LEAF, TABLE_INTERIOR)
-    damaged.update(schema.damaged)
+    found.damaged.update(schema.damaged)
     for _, values in schema.rows:
         kind, table, root = _schema_entry(values)
-        found = pages.tree(root, TABLE_LEAF, TABLE_INTERIOR) if kind == "table" else None
-        if kind == "index":
-            found = pages.tree(root, INDEX_LEAF, INDEX_INTERIOR)
-        if found is not None and table in ("pyro_names", "pyro_metadata"):
-            damaged.update(found.damaged)
-            take(found.rows, stray=False) if kind == "table" else take_index(found.rows)
-        elif found is not None and table == "pyronym_extras":
-            damaged.update(found.damaged)
-            if kind == "table":
-                take(found.rows, stray=False)
-            else:
-                extras_in_index.update(str(values[0]) for _, values in found.rows if values)
-    stray_pages = [number for number in range(1, pages.count + 1) if number not in pages.reached]
-    for number in stray_pages:
-        unreadable: list[int] = []
-        if pages.type(number) == TABLE_LEAF:
-            take(list(pages.rows(number, unreadable)), stray=True)
-        elif pages.type(number) in (INDEX_LEAF, INDEX_INTERIOR):
-            take_index(list(pages.rows(number, unreadable)))
-        damaged.update(unreadable)
+        if kind == "table":
+            tree = pages.tree(root, TABLE_LEAF, TABLE_INTERIOR)
+        elif kind == "index":
+            tree = pages.tree(root, INDEX_LEAF, INDEX_INTERIOR)
+        else:
+            continue
+        if table not in OUR_TABLES:  # but its pages belong to something
+            continue
+        found.damaged.update(tree.damaged)
+        if kind == "table":
+            found.take(tree.rows)
+        elif table == EXTRAS_TABLE:
+            found.take_index_of_extras(tree.rows)
+        else:
+            found.take_index(tree.rows)
 
-    by_id: dict[int, set[str]] = {}
-    for number, tag in tags.values():
-        by_id.setdefault(number, set()).add(tag)
-    records: dict[str, Record] = {}
-    for number, (name, uri) in sorted(names.items()):
-        record = Record(name, uri, frozenset(by_id.get(number, ())))
-        try:
-            record = with_extras(record, *extras.get((name, uri), NO_EXTRAS))
-        except ValueError:
-            del extras[name, uri]
-        records.setdefault(name, record)
-    salvaged = Salvaged(list(records.values()))
-    if damaged:
-        salvaged.losses.append(f"{len(damaged)} pages are damaged: {_some(sorted(damaged))}")
-    if lost := names_in_index - records.keys():
-        salvaged.losses.append(f"{len(lost)} names are lost: {_some(sorted(lost))}")
-    without = {names[number][0] for rowid, number in tags_in_index.items() if rowid not in tags and number in names}
-    if without:
-        salvaged.losses.append(f"{len(without)} names have lost tags: {_some(sorted(without))}")
-    if without := extras_in_index & records.keys() - {name for name, _ in extras}:
-        salvaged.losses.append(f"{len(without)} names have lost their owners or leases: {_some(sorted(without))}")
-    if stray_pages and not pages.has_header:
-        salvaged.losses.append("the first page is damaged, so names that had been removed may be among those")
-    return salvaged
+
+def _read_stray_page(pages: Pages, number: int, found: _Rows) -> None:
+    """A page that belongs to nothing."""
+    unreadable: list[int] = []
+    if pages.type(number) == TABLE_LEAF:
+        found.take(pages.rows(number, unreadable), stray=True)
+    elif pages.type(number) in (INDEX_LEAF, INDEX_INTERIOR):
+        found.take_index(pages.rows(number, unreadable))
+    found.damaged.update(unreadable)
 
 
 def salvage_dbm(path: str) -> Salvaged:

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
-from pyronym.wire.message import PYRO4, PYRO5
+from pyronym.wire.message import CORRELATION_SIZE, PYRO4, PYRO5
+from pyronym.wire.pyro4 import CHECKSUM_SEED, CORRELATION_HEAD, LONE_CORRELATION
+from pyronym.wire.pyro5 import CORRELATION_BIT, MAGIC, NO_CORRELATION
 
 LONGEST: Final = 1 << 16
 """Bytes of payload up to which calls and results are taken for plain ones: fewer than any number in a header holds."""
@@ -28,18 +30,13 @@ Read = Callable[[int, int, bytes], "bytes | None"]
 """The payload of the plain result that some bytes are, by the sequence number and serializer id it must have. None for
 any other bytes, be they more, fewer, or something else."""
 
-_CHECKSUM_SEED: Final = 48 + 0x34E9
 _PYRO4_CALL: Final = Struct("!10sHiHHHH")
 _PYRO4_RESULT: Final = Struct("!10sHiHHHH6s")
-_PYRO4_RESULT_SIZE: Final = _PYRO4_RESULT.size + 16
-_CORRELATION_SIZE: Final = 22
+_PYRO4_RESULT_SIZE: Final = _PYRO4_RESULT.size + CORRELATION_SIZE
 
 _PYRO5_CALL: Final = Struct("!7sBHHII16sHH")
 _PYRO5_RESULT: Final = Struct("!7sBHHII")
-_HAS_CORRELATION: Final = 64
-_NO_CORRELATION: Final = bytes(16)
-_MAGIC: Final = 0x4DC5
-_PYRO5_RESULT_END: Final = b"\x00\x00\x4d\xc5"
+_PYRO5_RESULT_END: Final = bytes(2) + MAGIC.to_bytes(2, "big")
 
 
 def plain_ways(protocol: int, limit: int) -> tuple[Write, Read] | None:
@@ -49,7 +46,7 @@ def plain_ways(protocol: int, limit: int) -> tuple[Write, Read] | None:
 
 def _write_pyro4(sequence: int, serializer_id: int, payload: bytes) -> bytes:
     size = len(payload)
-    checksum = (4 + _CHECKSUM_SEED + sequence + size + serializer_id) & 0xFFFF
+    checksum = (4 + CHECKSUM_SEED + sequence + size + serializer_id) & 0xFFFF
     return _PYRO4_CALL.pack(b"PYRO\x00\x30\x00\x04\x00\x00", sequence, size, serializer_id, 0, 0, checksum) + payload
 
 
@@ -57,9 +54,9 @@ def _read_pyro4(sequence: int, serializer_id: int, data: bytes) -> bytes | None:
     size = len(data) - _PYRO4_RESULT_SIZE
     if not 0 <= size <= LONGEST:
         return None
-    checksum = (5 + _CHECKSUM_SEED + sequence + size + serializer_id + _CORRELATION_SIZE) & 0xFFFF
+    checksum = (5 + CHECKSUM_SEED + sequence + size + serializer_id + LONE_CORRELATION) & 0xFFFF
     head = _PYRO4_RESULT.pack(
-        b"PYRO\x00\x30\x00\x05\x00\x00", sequence, size, serializer_id, _CORRELATION_SIZE, 0, checksum, b"CORR\x00\x10"
+        b"PYRO\x00\x30\x00\x05\x00\x00", sequence, size, serializer_id, LONE_CORRELATION, 0, checksum, CORRELATION_HEAD
     )
     return data[_PYRO4_RESULT_SIZE:] if data.startswith(head) else None
 
@@ -67,14 +64,14 @@ def _read_pyro4(sequence: int, serializer_id: int, data: bytes) -> bytes | None:
 def _write_pyro5(sequence: int, serializer_id: int, payload: bytes) -> bytes:
     size = len(payload)
     start = b"PYRO\x01\xf6\x04"
-    return _PYRO5_CALL.pack(start, serializer_id, 0, sequence, size, 0, _NO_CORRELATION, 0, _MAGIC) + payload
+    return _PYRO5_CALL.pack(start, serializer_id, 0, sequence, size, 0, NO_CORRELATION, 0, MAGIC) + payload
 
 
 def _read_pyro5(sequence: int, serializer_id: int, data: bytes) -> bytes | None:
     size = len(data) - _PYRO5_CALL.size
     if not 0 <= size <= LONGEST:
         return None
-    head = _PYRO5_RESULT.pack(b"PYRO\x01\xf6\x05", serializer_id, _HAS_CORRELATION, sequence, size, 0)
+    head = _PYRO5_RESULT.pack(b"PYRO\x01\xf6\x05", serializer_id, CORRELATION_BIT, sequence, size, 0)
     if not data.startswith(head) or data[36:40] != _PYRO5_RESULT_END:
         return None
     return data[_PYRO5_CALL.size :]

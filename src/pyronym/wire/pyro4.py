@@ -39,14 +39,16 @@ COMPRESS_LEVEL = -1
 
 _HEADER = Struct("!6sHHHiHHHH")
 _CHUNK_HEAD = Struct("!4sH")
-_CHECKSUM_SEED: Final = 0x34E9 + PROTOCOL
+CHECKSUM_SEED: Final = 0x34E9 + PROTOCOL
+"""What is in the checksum of every message."""
 _FLAGS: Final = 0b1111101
 """The bits of `Flag`, which has Pyro4's numbers."""
 _MAX_ANNOTATIONS: Final = 0xFFFF
 _SIGNATURE: Final = "HMAC"
 _CORRELATION: Final = "CORR"
-_CORRELATION_HEAD: Final = _CHUNK_HEAD.pack(_CORRELATION.encode(), CORRELATION_SIZE)
-_LONE_CORRELATION: Final = len(_CORRELATION_HEAD) + CORRELATION_SIZE
+CORRELATION_HEAD: Final = _CHUNK_HEAD.pack(_CORRELATION.encode(), CORRELATION_SIZE)
+"""The name and length of the chunk with a correlation id."""
+LONE_CORRELATION: Final = len(CORRELATION_HEAD) + CORRELATION_SIZE
 """Bytes of annotations that are nothing but a correlation id."""
 
 
@@ -78,7 +80,7 @@ def read_header(buffer: bytes | bytearray, start: int) -> FrameHeader:
     """
     fields = _HEADER.unpack_from(buffer, start)
     _, kind, flags, sequence, data_length, serializer_id, annotations_length, _, checksum = fields
-    expected = (kind + flags + sequence + data_length + serializer_id + annotations_length + _CHECKSUM_SEED) & 0xFFFF
+    expected = (kind + flags + sequence + data_length + serializer_id + annotations_length + CHECKSUM_SEED) & 0xFFFF
     if checksum != expected:
         raise ProtocolError(f"header checksum mismatch: {checksum:#06x} (expected {expected:#06x})")
     return FrameHeader(
@@ -102,8 +104,8 @@ def read_annotations(
     for more than `most`.
     """
     length = header.annotations_length
-    if length == _LONE_CORRELATION and not hmac_key and buffer.startswith(_CORRELATION_HEAD, start):
-        return NO_ANNOTATIONS, buffer[start + len(_CORRELATION_HEAD) : start + length]  # nearly all of stock's answers
+    if length == LONE_CORRELATION and not hmac_key and buffer.startswith(CORRELATION_HEAD, start):
+        return NO_ANNOTATIONS, buffer[start + len(CORRELATION_HEAD) : start + length]  # nearly all of stock's answers
     annotations = read_chunks(buffer, start, length, _CHUNK_HEAD, most)
     _verify(annotations.pop(_SIGNATURE, None), hmac_key, data, annotations)
     correlation = annotations.pop(_CORRELATION, None)
@@ -122,12 +124,12 @@ def write_head(message: Message, data: bytes, compressed: bool, hmac_key: bytes 
     if annotations or hmac_key:
         chunks = _write_annotations(message, data, hmac_key)
     elif correlation is not None:
-        chunks = _CORRELATION_HEAD + correlation
+        chunks = CORRELATION_HEAD + correlation
     else:
         chunks = b""
     flags = flags & _FLAGS | (COMPRESSED_BIT if compressed else 0)
     size, length = len(data), len(chunks)
-    checksum = (kind + flags + sequence + size + serializer_id + length + _CHECKSUM_SEED) & 0xFFFF
+    checksum = (kind + flags + sequence + size + serializer_id + length + CHECKSUM_SEED) & 0xFFFF
     return _HEADER.pack(START, kind, flags, sequence, size, serializer_id, length, 0, checksum) + chunks
 
 

@@ -38,13 +38,15 @@ COMPRESS_LEVEL = 4
 
 _HEADER = Struct(f"!6sBBHHII{CORRELATION_SIZE}sHH")
 _CHUNK_HEAD = Struct("!4sI")
-_MAGIC: Final = 0x4DC5
+MAGIC: Final = 0x4DC5
 _SAME_FLAGS: Final = 0b1101
 """The bits that are those of `Flag`."""
 _LOWER_FLAGS: Final = 0b110000
 """The bits that are half of those of `Flag`, because protocol 502 has none for METADATA."""
-_CORRELATION_BIT: Final = 64
-_NO_CORRELATION: Final = bytes(CORRELATION_SIZE)
+CORRELATION_BIT: Final = 64
+"""The flag of a message that has a correlation id."""
+NO_CORRELATION: Final = bytes(CORRELATION_SIZE)
+"""What is in its place in others."""
 
 
 def check_key(hmac_key: bytes | KeyRing) -> NoReturn:
@@ -66,8 +68,8 @@ def read_header(buffer: bytes | bytearray, start: int) -> FrameHeader:
     """
     fields = _HEADER.unpack_from(buffer, start)
     _, kind, serializer_id, flags, sequence, data_length, annotations_length, correlation, _, magic = fields
-    if magic != _MAGIC:
-        raise ProtocolError(f"invalid magic number {magic:#06x} in the header (expected {_MAGIC:#06x})")
+    if magic != MAGIC:
+        raise ProtocolError(f"invalid magic number {magic:#06x} in the header (expected {MAGIC:#06x})")
     return FrameHeader(
         kind,
         serializer_id,
@@ -76,7 +78,7 @@ def read_header(buffer: bytes | bytearray, start: int) -> FrameHeader:
         sequence,
         annotations_length,
         data_length,
-        correlation if flags & _CORRELATION_BIT else None,
+        correlation if flags & CORRELATION_BIT else None,
     )
 
 
@@ -101,7 +103,7 @@ def write_head(message: Message, data: bytes, compressed: bool, hmac_key: bytes 
     if compressed:
         flags |= COMPRESSED_BIT
     if correlation is not None:
-        flags |= _CORRELATION_BIT
+        flags |= CORRELATION_BIT
     header = _HEADER.pack(
         START,
         kind,
@@ -110,8 +112,8 @@ def write_head(message: Message, data: bytes, compressed: bool, hmac_key: bytes 
         sequence,
         len(data),
         len(chunks),
-        correlation or _NO_CORRELATION,
+        correlation or NO_CORRELATION,
         0,
-        _MAGIC,
+        MAGIC,
     )
     return header + chunks

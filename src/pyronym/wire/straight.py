@@ -19,7 +19,9 @@ from pyronym.errors import ProtocolError
 from pyronym.wire import pyro4, pyro5
 from pyronym.wire.compression import compress, decompress
 from pyronym.wire.frame import COMPRESSED_BIT
-from pyronym.wire.message import PYRO4, PYRO5, Flag, Message, MessageType
+from pyronym.wire.message import CORRELATION_SIZE, PYRO4, PYRO5, Flag, Message, MessageType
+from pyronym.wire.pyro4 import CHECKSUM_SEED, CORRELATION_HEAD, LONE_CORRELATION
+from pyronym.wire.pyro5 import CORRELATION_BIT, MAGIC
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -35,14 +37,11 @@ _MAX_SIZE_REMEMBERED: Final = 4096
 
 _BATCH: Final = Flag.BATCH
 _FLAGS: Final = (0, COMPRESSED_BIT, _BATCH, _BATCH | COMPRESSED_BIT)
-_CHECKSUM_SEED: Final = 48 + 0x34E9
 _SIGNATURE_HEAD: Final = b"HMAC\x00\x14"
 _SIGNATURE_SIZE: Final = 26
 _SHA1: Final = hashlib.sha1
 _BLOCK_SIZE: Final = 64
 """Bytes that SHA-1 takes at a time."""
-_CORRELATION_HEAD: Final = b"CORR\x00\x10"
-_CORRELATION_SIZE: Final = 22
 
 
 class Pending(NamedTuple):
@@ -168,7 +167,7 @@ class Pyro4Road:
                 or annotations != expected
                 or not start < end <= size
                 or length > MAX_CALL
-                or checksum != (4 + _CHECKSUM_SEED + flags + sequence + length + serializer_id + annotations) & 0xFFFF
+                or checksum != (4 + CHECKSUM_SEED + flags + sequence + length + serializer_id + annotations) & 0xFFFF
             ):
                 break
             call = data[start:end]
@@ -198,10 +197,10 @@ class Pyro4Road:
             flags |= COMPRESSED_BIT
         correlation = self._next_id()
         length = len(payload)
-        size = _CORRELATION_SIZE + self._annotations
-        checksum = (5 + _CHECKSUM_SEED + flags + sequence + length + serializer_id + size) & 0xFFFF
+        size = LONE_CORRELATION + self._annotations
+        checksum = (5 + CHECKSUM_SEED + flags + sequence + length + serializer_id + size) & 0xFFFF
         head = self._RESULT.pack(
-            self._RESULTS[flags], sequence, length, serializer_id, size, 0, checksum, _CORRELATION_HEAD, correlation
+            self._RESULTS[flags], sequence, length, serializer_id, size, 0, checksum, CORRELATION_HEAD, correlation
         )
         if self._signature is None:
             return head + payload
@@ -214,9 +213,7 @@ class Pyro5Road:
     _HEADER: Final = Struct("!7sBHHII16sHH")
     _CALL: Final = b"PYRO\x01\xf6\x04"
     _RESULT: Final = b"PYRO\x01\xf6\x05"
-    _HAS_CORRELATION: Final = 64
-    _KNOWN_FLAGS: Final = COMPRESSED_BIT | _BATCH | _HAS_CORRELATION
-    _MAGIC: Final = 0x4DC5
+    _KNOWN_FLAGS: Final = COMPRESSED_BIT | _BATCH | CORRELATION_BIT
 
     def __init__(self, find: Find, squeeze: Squeeze) -> None:
         self.begun: Begun | None = None
@@ -242,7 +239,7 @@ class Pyro5Road:
                 kind != self._CALL
                 or flags & ~self._KNOWN_FLAGS
                 or annotations
-                or magic != self._MAGIC
+                or magic != MAGIC
                 or not start < end <= size
                 or length > MAX_CALL
             ):
@@ -254,7 +251,7 @@ class Pyro5Road:
             if answer is None:
                 break
             position = end
-            if not flags & self._HAS_CORRELATION:
+            if not flags & CORRELATION_BIT:
                 correlation = self._next_id()
             if type(answer) is bytes:
                 out.append(self._result(sequence, serializer_id, flags & _BATCH, correlation, answer))
@@ -275,19 +272,17 @@ class Pyro5Road:
         return data[position:]
 
     def _result(self, sequence: int, serializer_id: int, flags: int, correlation: bytes, payload: bytes) -> bytes:
-        flags |= self._HAS_CORRELATION
+        flags |= CORRELATION_BIT
         compressed = self._squeeze.compressed(payload)
         if compressed is not None:
             payload = compressed
             flags |= COMPRESSED_BIT
-        head = self._HEADER.pack(
-            self._RESULT, serializer_id, flags, sequence, len(payload), 0, correlation, 0, self._MAGIC
-        )
+        head = self._HEADER.pack(self._RESULT, serializer_id, flags, sequence, len(payload), 0, correlation, 0, MAGIC)
         return head + payload
 
 
 class _CorrelationIds:
-    """Random ids of 16 bytes. To ask the system for many at a time takes a seventh of asking for each."""
+    """Random correlation ids. To ask the system for many at a time takes a seventh of asking for each."""
 
     _MANY: Final = 256
 
@@ -298,7 +293,7 @@ class _CorrelationIds:
     def next(self) -> bytes:
         used = self._used
         if used >= len(self._pool):
-            self._pool = os.urandom(16 * self._MANY)
+            self._pool = os.urandom(CORRELATION_SIZE * self._MANY)
             used = 0
-        self._used = used + 16
-        return self._pool[used : used + 16]
+        self._used = used + CORRELATION_SIZE
+        return self._pool[used : self._used]
