@@ -26,6 +26,8 @@ def test_a_name_server_that_is_not_there_is_told_in_one_line_with_status_3(comma
     [
         (["--ns", "host:x"], "invalid port in uri, port=x"),
         (["--ns", "a,,b"], "invalid name servers: 'a,,b'"),
+        (["--ns", "host:99999"], "invalid port in host:99999 (expected HOST:PORT, PORT from 1 to 65535)"),
+        (["--ns", "a:1,[::1]:0"], "invalid port in [::1]:0 (expected"),
         (["--timeout", "0"], "0.0 is not in the range x>0"),
         (["--tls-key", "k.pem"], "--tls-key needs --tls-cert"),
         (["--nope"], "No such option"),
@@ -36,6 +38,13 @@ def test_wrong_options_are_told_in_one_line_with_status_2(options: list[str], wo
     assert (done.status, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert words in done.stderr
     assert "pyronym lookup --help" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["ls"], ["doctor"], ["rm", "x", "--yes"]])
+def test_a_port_that_cannot_be_is_wrong_usage_of_every_command_and_variable(command: list[str]) -> None:
+    done = run([PYRONYM, *command], env={"PYRO_NS_HOST": "host:99999"})
+    assert (done.status, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "PYRO_NS_HOST: invalid port in host:99999 (expected HOST:PORT, PORT from 1 to 65535)" in done.stderr
 
 
 def test_the_environment_says_where_it_is_and_the_option_comes_before_that(serve: NameServers) -> None:
