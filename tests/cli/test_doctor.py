@@ -24,7 +24,7 @@ from pyronym.uri import URI
 from terminal import on_terminal
 from tls_files import Certificates
 
-QUIET = {"PYRO_BROADCAST_ADDRS": "127.0.0.1"}
+QUIET = {"PYRO_BROADCAST_ADDRS": ""}
 """Ask nobody in the network. What comes of asking is tried in networks that are made for it: tests/interop."""
 
 Findings = Sequence[Mapping[str, str]]
@@ -230,6 +230,12 @@ def test_without_a_place_the_own_machine_comes_before_those_that_answer(serve: N
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     assert ["ok", "port", f"{server.location} takes connections", "-"] in lines
     assert [line[:2] for line in lines if line[0] == "warning"] == [["warning", "discovery"]]
+
+
+def test_a_search_that_asks_nobody_is_told(serve: NameServers) -> None:
+    _, findings = doctor(serve().location)
+    (text,) = told(findings, "discovery")
+    assert text.startswith("PYRO_BROADCAST_ADDRS is empty: programs started from here find a name server only if")
 
 
 def test_few_descriptors_are_a_warning(serve: NameServers) -> None:

@@ -212,7 +212,11 @@ def test_without_broadcast_nobody_else_is_asked(settings: Settings) -> None:
     with ScriptedResponder() as responder:
         quiet = replace(settings, ns_bcport=responder.port, locate_timeout=60)
         started = time.monotonic()
-        for search in ({"broadcast": False, "settings": quiet}, {"settings": replace(quiet, prefer_ip_version=6)}):
+        for search in (
+            {"broadcast": False, "settings": quiet},
+            {"settings": replace(quiet, prefer_ip_version=6)},
+            {"settings": replace(quiet, broadcast_addrs=())},
+        ):
             with pytest.raises(NameServerNotFoundError) as caught:
                 locate(**search)  # type: ignore[arg-type]
             assert all("broadcast" not in where for where, _ in caught.value.attempts)
