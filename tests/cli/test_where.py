@@ -103,7 +103,9 @@ def test_the_help_tells_the_exit_statuses() -> None:
         assert status in told
 
 
-LOADED = "import sys; {}; print(sorted({{'click', 'rich', 'pyronym.server'}} & set(sys.modules)))"
+LOADED = (
+    "import sys; {}; print(sorted({{'click', 'rich', 'pyronym.server', 'pyronym.service.regexes'}} & set(sys.modules)))"
+)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -18,7 +17,6 @@ from pyronym.cli.table import Row, table_lines
 from pyronym.cli.where import Where
 from pyronym.client.watching import Entry
 from pyronym.errors import CommunicationError, NamingError
-from pyronym.service.regexes import Searches, name_pattern
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -31,19 +29,6 @@ STATUS_LINES: Final = 1
 ToRow = Callable[[str, Entry, Details], Row]
 
 
-class _Matching:
-    """Those of some names that match a regular expression as a name server has it match. SlowPatternError."""
-
-    def __init__(self, regex: str, budget: float) -> None:
-        self._pattern = name_pattern(regex)
-        self._searches = Searches(budget)
-
-    def __call__(self, names: Sequence[str]) -> Sequence[str]:
-        longest = max(map(len, names), default=0)
-        found = self._searches.find(self._pattern, lambda _: (names, longest), list)
-        return found.result() if isinstance(found, Future) else found
-
-
 def show_live(where: Where, selection: Selection, headings: Sequence[str], row: ToRow) -> None:
     """Show the names of a selection until Ctrl-C; while the name server is lost, the last that were known.
 
@@ -52,7 +37,9 @@ def show_live(where: Where, selection: Selection, headings: Sequence[str], row: 
     """
     if not for_people():
         raise click.UsageError("--watch needs a terminal (for programs there is pyronym watch --json)")
-    matching = _Matching(selection.regex or "", where.settings.regex_timeout)
+    from pyronym.cli.matching import Matching  # only here: lists that are not watched need not wait for it to load
+
+    matching = Matching(selection.regex or "", where.settings.regex_timeout)
     from rich.live import Live
 
     terminal = console()
