@@ -170,6 +170,18 @@ def test_ns_host_is_asked_first_if_it_is_this_machine(server: ScriptedNameServer
     assert responder.questions == 0
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", None])
+def test_ns_host_is_this_machine_with_a_port_and_as_a_unix_socket_too(
+    host: str | None, settings: Settings, tmp_path: Path
+) -> None:
+    place = {"host": host} if host else {"path": str(tmp_path / "ns")}
+    with ScriptedNameServer(**place) as server, ScriptedResponder(b"PYRO:never@localhost:1") as responder:
+        here = replace(settings, ns_host=server.location, ns_bcport=responder.port)
+        with locate(settings=here) as found:
+            assert found._pyroUri == URI(server.uri)
+    assert responder.questions == 0
+
+
 def test_a_port_alone_is_the_name_servers_port_here(server: ScriptedNameServer, settings: Settings) -> None:
     with locate(port=server.port, settings=settings) as found:
         assert found._pyroUri == URI(server.uri)
