@@ -3,10 +3,13 @@
 import signal
 import sys
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from processes import PYRONYM, NameServers, run
+from pyronym import Daemon, expose
+from server.serving import serving
 from tls_files import Certificates
 
 ASKING = ["ls", "nodes", "ping", "watch"]
@@ -95,6 +98,31 @@ def test_a_name_server_that_does_not_answer_is_given_up_in_time(serve: NameServe
         assert done.status == 3
     finally:
         server.process.signal(signal.SIGCONT)
+
+
+@expose
+class Strange:
+    """A name server that says strange things about one name, and nothing about others."""
+
+    def __init__(self) -> None:
+        self.ended = Event()
+
+    def lookup(self, name: str, return_metadata: bool) -> object:
+        if name == "strange":
+            raise LookupError("two\nlines\x1b[31m")
+        return self.ended.wait()
+
+
+def test_what_a_name_server_says_and_that_it_says_nothing_is_one_line() -> None:
+    strange = Strange()
+    with serving(Daemon(host="127.0.0.1")) as daemon:
+        where = str(daemon.register(strange, "Pyro.NameServer").location)
+        said = run([PYRONYM, "lookup", "strange", "--ns", where])
+        silent = run([PYRONYM, "lookup", "silent", "--ns", where, "--timeout", "0.5"], timeout=20)
+        strange.ended.set()
+    assert said.stderr == "pyronym: error: the name server says: LookupError: two lines\\x1b[31m\n"
+    assert (said.status, said.stdout) == (1, "")
+    assert (silent.status, silent.stderr.count("\n")) == (3, 1)
 
 
 def test_the_help_tells_the_exit_statuses() -> None:
