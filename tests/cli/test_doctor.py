@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from commanding import command
 from processes import PYRONYM, NameServers, StockDaemons, run, stopping
 from pyronym import Daemon, expose
 from pyronym.cli.condition import NEARLY
@@ -36,7 +37,7 @@ Findings = Sequence[Mapping[str, str]]
 
 def doctor(where: str, *options: str, env: Mapping[str, str] | None = None) -> tuple[int, Findings]:
     """The exit status and the findings."""
-    done = run([PYRONYM, "doctor", "--json", "--ns", where, *options], env={**QUIET, **(env or {})})
+    done = command("doctor", "--json", "--ns", where, *options, env={**QUIET, **(env or {})})
     assert done.stderr == ""
     findings: Findings = json.loads(done.stdout)
     return done.status, findings
@@ -249,8 +250,7 @@ def test_a_search_that_asks_nobody_is_told(serve: NameServers) -> None:
 
 def test_few_descriptors_are_a_warning(serve: NameServers) -> None:
     server = serve()
-    command = f"ulimit -n 200; {PYRONYM} doctor --ns {server.location}"
-    done = run(["bash", "-c", command], env=QUIET)
+    done = run(["bash", "-c", f"ulimit -n 200; {PYRONYM} doctor --ns {server.location}"], env=QUIET)
     assert done.status == 0
     assert "warning\tdescriptors\tprograms started from here may have 200 files and connections\t" in done.stdout
     assert "ulimit -n 200" in done.stdout

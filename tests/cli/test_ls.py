@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from processes import PYRONYM, Completed, NameServer, NameServers, run
+from commanding import command
+from processes import PYRONYM, Completed, NameServer, NameServers
 from pyronym.cli.tree import lines
 from pyronym.client.locate import locateNS
 from terminal import on_terminal
@@ -27,7 +28,7 @@ def filled(server: NameServer) -> NameServer:
 
 
 def ls(server: NameServer, *options: str) -> Completed:
-    return run([PYRONYM, "ls", "--ns", server.location, *options])
+    return command("ls", "--ns", server.location, *options)
 
 
 def listed(server: NameServer, *options: str) -> list[str]:
