@@ -41,7 +41,12 @@ def examples(page: Path) -> Iterator[Example]:
     """All that is typed on a page."""
     for language, block in blocks(page):
         if language == "console":
-            yield from (Example(*found) for found in _COMMAND.findall(block))
+            yield from commands(block)
+
+
+def commands(block: str) -> Iterator[Example]:
+    """All that is typed in a block."""
+    return (Example(*found) for found in _COMMAND.findall(block))
 
 
 def files(page: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,13 +16,17 @@ def simulate(*options):
     return json.loads(done.stdout)
 
 
+the_simulation = cache(simulate)
+"""What it gives; twice the same object, for what need not be simulated twice."""
+
+
 def test_the_same_seed_gives_the_same_figures_and_another_one_does_not():
-    assert simulate() == simulate()
-    assert simulate("--seed", "2") != simulate()
+    assert simulate() == the_simulation()
+    assert simulate("--seed", "2") != the_simulation()
 
 
 def test_many_nodes_are_what_proxies_and_shards_are_for():
-    rates = {(found["nodes"], found["proxies"] > 0, found["shards"]): found["rate"] for found in simulate()}
+    rates = {(found["nodes"], found["proxies"] > 0, found["shards"]): found["rate"] for found in the_simulation()}
     assert rates[1000, False, 1] < rates[100, False, 1] <= rates[10, False, 1]
     assert rates[1000, False, 1] < rates[1000, True, 4]
     assert rates[1000, True, 1] <= rates[1000, True, 4]

@@ -74,6 +74,14 @@ def test_environment_variables_set_the_items_of_their_names():
     )
 
 
+@pytest.mark.parametrize(("text", "asked"), [("", ()), (" ", ()), ("''", ("",)), (",10.0.0.255", ("", "10.0.0.255"))])
+def test_broadcasts_to_nowhere_are_an_empty_text_and_not_an_empty_address(text, asked):
+    assert settings_from_environment({"PYRO_BROADCAST_ADDRS": text}).broadcast_addrs == asked
+    config = Configuration(Settings())
+    config.BROADCAST_ADDRS = text
+    assert asked == config.BROADCAST_ADDRS
+
+
 @pytest.mark.parametrize(
     ("variable", "text"),
     [

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from following import Changes
-from processes import NameServers, Process, run, stopping
-from sessions import blocks
+from processes import PYRONYM, NameServers, Process, run, stopping
+from sessions import Example, blocks, commands, free_port, pattern
+from situations import HERE, SITUATIONS, fill
+from tls_files import Certificates
 
 ROOT = Path(__file__).resolve().parent.parent
 LANGUAGES = ("console", "pycon", "python", "sh")
@@ -23,38 +28,19 @@ BY_A_SESSION = {
     "docs/tutorial.md": "tests/test_tutorial.py",
 }
 ELSEWHERE = {
-    ("docs/announce.md", "import pyronym as Pyro4"): "tests/test_written_examples.py",
-    ("docs/storage.md", "$ pyronym check names.sqlite"): "tests/cli/test_upkeep.py",
-    ("docs/storage.md", "$ pyronym salvage names.sqlite saved.sqlite"): "tests/cli/test_upkeep.py",
-    ("docs/storage.md", "$ pyronym backup names.sqlite /backup/names.sqlite"): "tests/cli/test_upkeep.py",
-    ("docs/client.md", "$ export PYRO_NS_HOST=ns1:9090,ns2:9090"): "tests/client/test_failover.py",
-    ("docs/dashboard.md", "$ pip install 'pyronym[web]'"): "tests/web/test_dashboard.py",
-    ("docs/dashboard.md", "$ curl localhost:8080/api/v1/history/lab.camera"): "tests/web/test_http_history.py",
-    ("docs/etcd.md", "pip install 'pyronym[etcd]'"): "tests/etcd/test_processes.py",
-    ("docs/operating.md", "$ pyronym serve --probe 30 --probe-grace 60"): "tests/interop/test_dead_names.py",
-    ("docs/operating.md", "$ pyronym serve -n 10.0.0.5 -n 192.168.1.5:9095 -n [fd00::5] -n localhost"): (
-        "tests/interop/test_discovery.py"
-    ),
-    ("docs/tls.md", "$ pyronym serve --tls-cert tls/server.pem --tls-key tls/server.key"): (
-        "tests/interop/test_tls_with_stock.py"
-    ),
-    ("docs/tls.md", "$ export PYRO_SSL=1 PYRO_SSL_CACERTS=tls/ca.pem"): "tests/interop/test_tls_with_stock.py",
-    ("docs/tls.md", "$ pyronym serve -p 9090 --tls-cert tls/server.pem --tls-key tls/server.key --tls-port 9443"): (
-        "tests/interop/test_tls_with_stock.py"
-    ),
-    ("docs/tls.md", "$ pip install 'pyronym[certs]'"): "tests/cli/test_certs.py",
-    ("docs/configuration.md", "$ pyronym serve --config /etc/pyronym.toml --port 9095"): (
-        "tests/cli/test_configuration.py"
-    ),
-    (
-        "docs/logs.md",
-        "$ pyronym serve --log-level info --log-file /var/log/pyronym.log --log-format json --access-log",
-    ): ("tests/cli/test_logs.py"),
+    ("docs/etcd.md", "pip install 'pyronym[etcd]'"): ("tests/etcd/test_processes.py", "needs three machines with etcd"),
     ("docs/systemd.md", "# cp contrib/systemd/pyronym.service contrib/systemd/pyronym.socket /etc/systemd/system/"): (
-        "tests/cli/test_systemd.py"
+        "tests/cli/test_systemd.py",
+        "changes the machine; the units themselves are run there",
+    ),
+    ("docs/announce.md", "import pyronym as Pyro4"): (
+        "tests/test_written_examples.py",
+        "goes on until it is ended; it is run below",
     ),
 }
-"""The test that does what an example does, with folders and addresses of its own. Pages and first lines of examples."""
+"""Where the same is done as in examples that cannot be run as they are written, and why they cannot. Pages and first
+lines of examples.
+"""
 
 NOT_RUN = {
     (
@@ -70,6 +56,8 @@ NOT_RUN = {
         "never ends; tests/interop/test_leases_with_stock.py watches so"
     ),
 }
+
+
 NO_EXAMPLES = {"docs/architecture.md": "its blocks are the map of the code"}
 
 
@@ -97,20 +85,21 @@ def written() -> Iterator[Written]:
 
 
 RUN_HERE = [example for example in written() if example.key not in ELSEWHERE and example.key not in NOT_RUN]
+PYTHON = [example for example in RUN_HERE if example.language == "python"]
+TYPED = [example for example in RUN_HERE if example.language != "python"]
 
 
 def test_the_lists_have_nothing_that_is_not_written() -> None:
-    assert {*ELSEWHERE, *NOT_RUN} <= {example.key for example in written()}
+    assert {*ELSEWHERE, *NOT_RUN, *SITUATIONS} <= {example.key for example in written()}
 
 
 def test_what_is_run_elsewhere_has_its_test() -> None:
-    tests = {*ELSEWHERE.values(), *BY_A_SESSION.values()}
+    tests = {*(test for test, _ in ELSEWHERE.values()), *BY_A_SESSION.values()}
     assert {test for test in tests if not (ROOT / test).exists()} == set()
 
 
-@pytest.mark.parametrize("example", RUN_HERE, ids=lambda example: " ".join(example.key))
+@pytest.mark.parametrize("example", PYTHON, ids=lambda example: " ".join(example.key))
 def test_an_example_runs(example: Written, serve: NameServers) -> None:
-    assert example.language == "python"
     text, port = example.text, 0
     if "startNS" not in text:
         server = serve()
@@ -120,6 +109,51 @@ def test_an_example_runs(example: Written, serve: NameServers) -> None:
     command = [sys.executable, *quiet, ROOT / "tests" / "fragment.py"]
     done = run(command, env={"PYRO_NS_PORT": str(port), "PYRO_NS_BCPORT": "0"}, stdin=text)
     assert (done.stderr, done.status) == ("", 0)
+
+
+@pytest.mark.parametrize("example", TYPED, ids=lambda example: " ".join(example.key))
+def test_a_typed_example_does_what_it_shows(example: Written, tmp_path: Path, certificates: Certificates) -> None:
+    """In a folder with what its page speaks of. A server goes on until the next command is typed."""
+    situation = SITUATIONS[example.key]
+    (tmp_path / "tls").symlink_to(certificates.folder)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "pyronym.toml").write_text('port = 1\nhost = ["127.0.0.1"]\n')
+    fill(tmp_path / "names.sqlite")
+    situation.prepare(tmp_path)
+    ports = {f"PORT{number}": str(free_port()) for number in range(2)}
+
+    def ours(text: str) -> str:
+        for theirs, instead in {**situation.instead, **HERE, **ports}.items():
+            text = text.replace(theirs, instead.replace("FOLDER", str(tmp_path)))
+        return text
+
+    path = f"{Path(PYRONYM).parent}:{os.environ['PATH']}"
+    env = {"PATH": path, "PYRO_NS_PORT": ports["PORT0"], "PYRO_NS_BCPORT": "0"}
+    with ExitStack() as servers:
+        for command, output in typed(ours(situation.before + example.text + situation.after)):
+            if "pyronym serve" not in command:
+                done = run(["bash", "-ec", f"cd {tmp_path}\n{command}"], env=env)
+                assert (done.stderr, done.status) == ("", situation.status)
+                assert re.fullmatch(pattern(output or "...\n"), done.stdout), done.stdout
+                continue
+            servers.close()
+            server = Process(["bash", "-c", f"cd {tmp_path}; exec env {command}"], env=env)
+            servers.enter_context(stopping([server]))
+            server.wait_for_line("^URI = ")
+            for line in output.splitlines():
+                server.wait_for_line(pattern(line).removesuffix(r"\n"))
+
+
+def typed(text: str) -> Iterator[Example]:
+    """What is typed, with what it writes: servers alone, other commands together with those before them."""
+    script = output = ""
+    for command, shown in commands(text):
+        if "pyronym serve" in command:
+            yield Example(command, shown)
+        else:
+            script, output = f"{script}{command}\n", output + shown
+    if script:
+        yield Example(script, output)
 
 
 def test_the_announced_thermometer_is_registered(serve: NameServers) -> None:

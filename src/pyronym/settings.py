@@ -48,8 +48,8 @@ class Settings:
     natport: int = 0
     """Port that goes with `nathost`; 0: the daemon's own."""
     broadcast_addrs: tuple[str, ...] = ("<broadcast>", "0.0.0.0", DISCOVERY_GROUP)
-    """Where a search for a name server is broadcast to. Broadcast responders join the IPv6 groups that are among them
-    (new in pyronym)."""
+    """Where a search for a name server is broadcast to; empty: nowhere. Broadcast responders join the IPv6 groups that
+    are among them (new in pyronym)."""
     locate_timeout: float = 3.0
     """Seconds that the whole search for a name server may take (new in pyronym)."""
     prefer_ip_version: int = 4
@@ -310,7 +310,7 @@ def value_from_text(name: str, text: str) -> object:
 def collection(name: str, value: object) -> object:
     """`value` in the frozen form of the two items that hold several texts; Pyro4 writes them with commas."""
     if isinstance(value, str):
-        parts: list[str] = [part.strip().replace("''", "") for part in value.split(",")]
+        parts: list[str] = [part.strip().replace("''", "") for part in value.split(",")] if value.strip() else []
     elif isinstance(value, list | tuple | set | frozenset):
         parts = list(value)
     else:

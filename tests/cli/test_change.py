@@ -2,7 +2,8 @@
 
 import pytest
 
-from processes import PYRONYM, Completed, NameServer, NameServers, run
+from commanding import command
+from processes import PYRONYM, Completed, NameServer, NameServers
 from pyronym.cli.tagging import change_tags
 from pyronym.client.locate import locateNS
 from terminal import on_terminal
@@ -11,7 +12,7 @@ URI = "PYRO:camera@127.0.0.1:4000"
 
 
 def pyronym(server: NameServer, *arguments: str) -> Completed:
-    return run([PYRONYM, *arguments, "--ns", server.location])
+    return command(*arguments, "--ns", server.location)
 
 
 def names_of(server: NameServer, *names: str) -> set[str]:

@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 def test_the_session_of_the_page_is_what_one_sees(tmp_path: Path) -> None:
     port = str(free_port())
     path = f"{Path(PYRONYM).parent}:{os.environ['PATH']}"
-    env = {"PYRO_NS_PORT": port, "PATH": path, "PYRO_BROADCAST_ADDRS": "127.0.0.1"}
+    env = {"PYRO_NS_PORT": port, "PATH": path, "PYRO_BROADCAST_ADDRS": ""}
     with Session(tmp_path, env, {"9090": port}) as session:
         assert session.differences(examples(PAGE)) == ""
 

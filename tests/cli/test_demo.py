@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -84,3 +85,24 @@ def test_a_demo_whose_programs_do_not_start_says_why(tmp_path: Path) -> None:
     assert done.status == 1
     assert done.stderr.startswith("pyronym: error: a program of the demo does not start, see what it says: ")
     assert "broken here" in done.stderr
+
+
+HURRIED = """
+from pyronym.cli import demo, main
+step = demo._step
+def hurried(title, *rest):
+    if title == "4. A client":
+        demo.READY_SECONDS = 0.01
+    step(title, *rest)
+demo._step = hurried
+main.main(["demo"])
+"""
+
+
+def test_a_demo_whose_client_takes_too_long_says_so_and_leaves_no_process(tmp_path: Path) -> None:
+    done = run([sys.executable, "-c", HURRIED], env={MARK: str(tmp_path)})
+    assert done.status == 1
+    assert done.stderr == (
+        "pyronym: error: a program of the demo takes more than 0.01 s (try again when the machine has less to do)\n"
+    )
+    assert processes_with(str(tmp_path)) == set()

@@ -7,24 +7,29 @@ import json
 import re
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from commanding import command
 from processes import PYRONYM, NameServers, StockDaemons, run, stopping
+from pyronym import Daemon, expose
 from pyronym.cli.condition import NEARLY
 from pyronym.cli.reachability import Address, trouble_with
 from pyronym.client.locate import locateNS
 from pyronym.errors import NamingError
 from pyronym.server.limits import RESERVED_DESCRIPTORS
 from pyronym.uri import URI
+from server.serving import serving
 from terminal import on_terminal
 from tls_files import Certificates
 
-QUIET = {"PYRO_BROADCAST_ADDRS": "127.0.0.1"}
+QUIET = {"PYRO_BROADCAST_ADDRS": ""}
 """Ask nobody in the network. What comes of asking is tried in networks that are made for it: tests/interop."""
 
 Findings = Sequence[Mapping[str, str]]
@@ -32,7 +37,7 @@ Findings = Sequence[Mapping[str, str]]
 
 def doctor(where: str, *options: str, env: Mapping[str, str] | None = None) -> tuple[int, Findings]:
     """The exit status and the findings."""
-    done = run([PYRONYM, "doctor", "--json", "--ns", where, *options], env={**QUIET, **(env or {})})
+    done = command("doctor", "--json", "--ns", where, *options, env={**QUIET, **(env or {})})
     assert done.stderr == ""
     findings: Findings = json.loads(done.stdout)
     return done.status, findings
@@ -210,6 +215,11 @@ def test_names_that_lead_to_nothing_are_told_with_the_reason(serve: NameServers,
         names.register("another", "PYRONAME:alive")
     status, findings = doctor(server.location)
     assert status == 1
+    cures = {
+        finding["text"].rpartition(": ")[2]: finding["cure"] for finding in findings if finding["check"] == "names"
+    }
+    assert cures["gone"].startswith("start their programs")
+    assert cures["other"].startswith("have the programs that run there register their objects again")
     assert told(findings, "addresses") == [
         "4 of the names can be reached on this machine only, as the name server: alive, gone, leased, other",
         "1 of the names have an address that means all interfaces and leads nowhere from another machine: everywhere",
@@ -232,18 +242,87 @@ def test_without_a_place_the_own_machine_comes_before_those_that_answer(serve: N
     assert [line[:2] for line in lines if line[0] == "warning"] == [["warning", "discovery"]]
 
 
+def test_a_search_that_asks_nobody_is_told(serve: NameServers) -> None:
+    _, findings = doctor(serve().location)
+    (text,) = told(findings, "discovery")
+    assert text.startswith("PYRO_BROADCAST_ADDRS is empty: programs started from here find a name server only if")
+
+
 def test_few_descriptors_are_a_warning(serve: NameServers) -> None:
     server = serve()
-    command = f"ulimit -n 200; {PYRONYM} doctor --ns {server.location}"
-    done = run(["bash", "-c", command], env=QUIET)
+    done = run(["bash", "-c", f"ulimit -n 200; {PYRONYM} doctor --ns {server.location}"], env=QUIET)
     assert done.status == 0
     assert "warning\tdescriptors\tprograms started from here may have 200 files and connections\t" in done.stdout
     assert "ulimit -n 200" in done.stdout
 
 
+@expose
+class Teller:
+    """A name server of other times and places: it tells of itself what a test wants."""
+
+    def __init__(self, *versions: str, **status: object) -> None:
+        self._versions = versions
+        storage = {"description": "etcd://h1:2379/lab", "trouble": None, "commits": 0, "longest": 0.0}
+        self._status = {"storage": storage, "stale_since": None, "descriptors": 1024, "connections": 1, **status}
+
+    def nodes(self) -> list[dict[str, str]]:
+        return [{"version": number} for number in self._versions]
+
+    def status(self) -> dict[str, object]:
+        return self._status
+
+    def list(self, prefix: str, return_metadata: bool) -> dict[str, object]:
+        return {}
+
+
+def doctor_of(teller: Teller) -> Findings:
+    with serving(Daemon(host="127.0.0.1")) as daemon:
+        daemon.register(teller, "Pyro.NameServer")
+        return doctor(str(daemon.uriFor("Pyro.NameServer").location))[1]
+
+
+@pytest.mark.parametrize(
+    ("versions", "words"),
+    [
+        (["0.0.1", "0.0.2", "0.0.1"], "the nodes of the name server have several versions of pyronym: 0.0.1, 0.0.2"),
+        (["0.0.1", "0.0.1"], f"the name server has pyronym 0.0.1, this command is of {version('pyronym')}"),
+    ],
+)
+def test_peers_of_other_versions_are_told(versions: Sequence[str], words: str) -> None:
+    (finding,) = (finding for finding in doctor_of(Teller(*versions)) if finding["check"] == "version")
+    assert (finding["level"], finding["text"]) == ("warning", words)
+    assert "pip install --upgrade pyronym" in finding["cure"]
+
+
+def test_a_node_that_is_stale_is_told_with_the_reason() -> None:
+    findings = doctor_of(Teller(version("pyronym"), stale_since=0.0, stale_reason="etcd is away"))
+    ((check, text),) = errors(findings)
+    assert check == "storage"
+    assert re.fullmatch(r"answers may be out of date since 19(70|69)-.*: etcd is away", text)
+    assert told(findings, "version") == [f"pyronym {version('pyronym')}, here and there; nodes: 1"]
+
+
+HURRIED = """
+from pyronym.cli import main, reachability
+reachability.TOTAL_SECONDS = 0.3
+main.main(["doctor", "--json"])
+"""
+
+
+def test_what_was_not_found_out_in_time_is_told(serve: NameServers) -> None:
+    server = serve()
+    with listening() as place, locateNS(server.location) as names:
+        names.register("silent", f"PYRO:o@{place}")
+        done = run([sys.executable, "-c", HURRIED], env={**QUIET, "PYRO_NS_HOST": server.location})
+    (finding,) = (finding for finding in json.loads(done.stdout) if "was not found out" in finding["text"])
+    assert finding["text"] == "of 1 names it was not found out within 0.3 s whether they are alive"
+    assert finding["level"] == "warning"
+
+
 def test_a_storage_that_takes_no_changes_is_told(serve: NameServers, tmp_path: Path) -> None:
     server = serve(storage=f"sql:{tmp_path}/names.sqlite")
-    assert "works" in told(doctor(server.location)[1], "storage")[0]
+    (text,) = told(doctor(server.location)[1], "storage")
+    assert text.startswith(f"changes are stored in sql:{tmp_path}/names.sqlite")
     (tmp_path / "names.sqlite").unlink()
     with locateNS(server.location) as names, pytest.raises(NamingError):
         names.register("a", "PYRO:o@10.0.0.7:1")

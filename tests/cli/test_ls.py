@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from processes import PYRONYM, Completed, NameServer, NameServers, run
+from commanding import command
+from processes import PYRONYM, Completed, NameServer, NameServers
 from pyronym.cli.tree import lines
 from pyronym.client.locate import locateNS
 from terminal import on_terminal
@@ -27,7 +28,7 @@ def filled(server: NameServer) -> NameServer:
 
 
 def ls(server: NameServer, *options: str) -> Completed:
-    return run([PYRONYM, "ls", "--ns", server.location, *options])
+    return command("ls", "--ns", server.location, *options)
 
 
 def listed(server: NameServer, *options: str) -> list[str]:
@@ -189,6 +190,41 @@ def test_a_watched_list_follows_what_happens_and_survives_the_loss_of_the_name_s
     assert "Traceback" not in terminal.text
 
 
+def test_a_watched_list_takes_all_conditions_of_one_that_is_not(serve: NameServers) -> None:
+    server = filled(serve())
+    conditions = ["lab.", "--regex", r".*\.(spare|new)$", "--any-tag", "optics", "--any-tag", "fresh"]
+    with on_terminal(PYRONYM, "ls", "--watch", "--ns", server.location, *conditions, columns=100) as terminal:
+        terminal.wait_for(r"lab\.camera\.spare")
+        terminal.wait_for("1 names; connected")
+        with locateNS(server.location) as names:
+            names.register("lab.other", URI, metadata=["fresh"])
+            names.register("lab.new", URI)
+            names.register("lab.display.new", URI, metadata=["fresh"])
+        terminal.wait_for(r"lab\.display\.new")
+        terminal.wait_for("2 names; connected")
+        terminal.interrupt()
+        assert terminal.wait() == 130
+    assert "lab.other" not in terminal.text
+    assert "lab.new" not in terminal.text
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("(", "invalid regex: "),
+        ("(a|a)+(b|b)+(a|a)*$", "regex takes too long: '(a|a)+(b|b)+(a|a)*$' was stopped after 0.1 s"),
+    ],
+)
+def test_a_watched_list_minds_patterns_as_the_name_server_does(pattern: str, words: str, serve: NameServers) -> None:
+    server = serve()
+    with locateNS(server.location) as names:
+        names.register("a" * 100 + "b" * 100 + "!", URI)
+    options = ["--watch", "--regex", pattern, "--ns", server.location]
+    with on_terminal(PYRONYM, "ls", *options, columns=200, env={"PYRO_REGEX_TIMEOUT": "0.1"}) as terminal:
+        assert terminal.wait() == 1
+    assert f"pyronym: error: {words}" in terminal.text
+
+
 def test_a_watched_list_is_no_longer_than_the_terminal(serve: NameServers) -> None:
     server = serve()
     with locateNS(server.location) as names:
@@ -208,7 +244,6 @@ def test_a_watched_list_is_no_longer_than_the_terminal(serve: NameServers) -> No
     [
         (["--watch"], "--watch needs a terminal (for programs there is pyronym watch --json)"),
         (["--watch", "--json"], "give one of --tree, --json and --watch"),
-        (["--watch", "--regex", "x"], "--watch takes no --regex"),
     ],
 )
 def test_what_cannot_be_shown_is_wrong_usage(serve: NameServers, options: list[str], words: str) -> None:

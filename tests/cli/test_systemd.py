@@ -242,6 +242,16 @@ def test_the_process_id_is_in_its_file_while_the_server_runs(serve: NameServers,
     assert not path.exists()
 
 
+def test_the_file_is_left_alone_that_has_the_id_of_another_process_at_the_end(
+    serve: NameServers, tmp_path: Path
+) -> None:
+    path = tmp_path / "pid"
+    server = serve("--pid-file", str(path))
+    path.write_text("1\n")
+    server.process.terminate()
+    assert path.read_text() == "1\n"
+
+
 def test_the_file_of_a_process_that_was_killed_is_overwritten(serve: NameServers, tmp_path: Path) -> None:
     path = tmp_path / "pid"
     killed = serve("--pid-file", str(path)).process

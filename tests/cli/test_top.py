@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from commanding import command
 from processes import PYRONYM, NameServers, run
 from pyronym.cli.activity import Calls, Look, activity, biggest, rows
 from pyronym.client.locate import locateNS
@@ -98,6 +99,17 @@ def test_programs_get_lines_or_json(serve: NameServers) -> None:
     assert told["prefixes"] == {"Pyro.": 1, "lab.": 1}
     assert told["status"]["records"] == 2
     assert {calls["method"] for calls in told["calls"]} >= {"status"}
+
+
+def test_that_prefixes_of_too_many_names_are_not_counted_is_told(
+    serve: NameServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve()
+    where = ["--ns", server.location, "--interval", "0.1"]
+    for most, told in ((2, {"Pyro.": 1}), (1, None)):
+        monkeypatch.setattr("pyronym.cli.top.MOST_COUNTED", most)
+        assert json.loads(command("top", "--json", *where).stdout)["prefixes"] == told
+    assert "prefixes\tnot counted from 200,000 names on\n" in command("top", *where).stdout
 
 
 def test_a_lost_name_server_is_shown_and_found_again(serve: NameServers) -> None:

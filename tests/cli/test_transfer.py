@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from processes import PYRONYM, Completed, NameServer, NameServers, Process, run, stopping
+from commanding import command
+from processes import PYRONYM, NameServer, NameServers, Process, stopping
 from pyronym.client.locate import locateNS
 from pyronym.directory.record import Change, Lease, Record
 from pyronym.settings import Settings
@@ -25,10 +26,6 @@ OWNED = [
     RECORDS[1]._replace(lease=Lease("c3d4", None, ephemeral=True)),
     RECORDS[2],
 ]
-
-
-def pyronym(*arguments: str | Path, **options: str) -> Completed:
-    return run([PYRONYM, *map(str, arguments)], **options)
 
 
 def write(path: Path, records: list[Record]) -> Path:
@@ -71,11 +68,11 @@ def test_names_go_to_a_file_and_into_another_name_server(
     start = {"pyronym": serve, "stock Pyro4": serve_stock4, "stock Pyro5": serve_stock5}[kind]
     one, two = start(), start()
     fill(one, RECORDS)
-    exported = pyronym("export", tmp_path / "names", "--ns", one.location)
+    exported = command("export", tmp_path / "names", "--ns", one.location)
     told = f"exported 3 names from ns:{one.location}, SHA-256 {checksum(RECORDS)}\n"
     assert (exported.status, exported.stderr) == (0, told)
     assert read(tmp_path / "names") == RECORDS
-    imported = pyronym("import", tmp_path / "names", "--to", f"ns:{two.location}")
+    imported = command("import", tmp_path / "names", "--to", f"ns:{two.location}")
     assert (imported.status, imported.stdout.splitlines()) == (
         0,
         [
@@ -90,9 +87,9 @@ def test_names_go_to_a_file_and_into_another_name_server(
 def test_storages_keep_owners_and_leases(kind: str, tmp_path: Path) -> None:
     source, target = f"{kind}:{tmp_path}/one", f"{kind}:{tmp_path}/two"
     store(source, OWNED)
-    assert pyronym("export", "--from", source, tmp_path / "names").status == 0
+    assert command("export", "--from", source, tmp_path / "names").status == 0
     assert read(tmp_path / "names") == OWNED
-    assert pyronym("import", tmp_path / "names", "--to", target).status == 0
+    assert command("import", tmp_path / "names", "--to", target).status == 0
     assert stored(target) == stored(source) == OWNED
 
 
@@ -100,9 +97,9 @@ def test_a_storage_is_read_while_a_name_server_is_using_it_but_not_written(serve
     storage = f"sql:{tmp_path}/names.sqlite"
     server = serve(storage=storage)
     fill(server, RECORDS)
-    assert pyronym("export", "--from", storage, tmp_path / "names").status == 0
+    assert command("export", "--from", storage, tmp_path / "names").status == 0
     assert read(tmp_path / "names") == RECORDS
-    refused = pyronym("import", tmp_path / "names", "--to", storage)
+    refused = command("import", tmp_path / "names", "--to", storage)
     assert refused.status == 1
     assert "another name server is using it" in refused.stderr
 
@@ -113,7 +110,7 @@ def test_names_go_from_a_stock_file_which_stays_as_it_is(source: str, serve: Nam
     folder = shutil.copytree(Path(__file__).parents[1] / "storage" / "stock_files", tmp_path / "files")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     server = serve()
-    done = pyronym("import", f"{kind}:{folder / file}", "--ns", server.location)
+    done = command("import", f"{kind}:{folder / file}", "--ns", server.location)
     assert done.status == 0, done.stderr
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     there = held(server)
@@ -126,19 +123,19 @@ def test_leases_go_from_one_running_name_server_to_another(serve: NameServers) -
     with locateNS(one.location) as names:
         names.register("lab.camera", RECORDS[0].uri, lease=500)
         names.register("lab.display", RECORDS[0].uri)
-    assert pyronym("import", f"ns:{one.location}", "--to", f"ns:{two.location}").status == 0
+    assert command("import", f"ns:{one.location}", "--to", f"ns:{two.location}").status == 0
     with locateNS(two.location) as names:
         assert {name: lease["seconds"] for name, lease in names.leases().items()} == {"lab.camera": 500.0}
 
 
 def test_what_a_place_cannot_keep_is_said(serve: NameServers, serve_stock4: NameServers, tmp_path: Path) -> None:
     file = write(tmp_path / "names", OWNED)
-    ours = pyronym("import", file, "--ns", serve().location)
+    ours = command("import", file, "--ns", serve().location)
     assert (ours.status, ours.stderr) == (
         0,
         "warning: 1 names have owners; here they will belong to who imports them\n",
     )
-    stock = pyronym("import", file, "--ns", serve_stock4().location)
+    stock = command("import", file, "--ns", serve_stock4().location)
     assert stock.status == 0
     assert "warning: 2 names have leases, which stock name servers do not know" in stock.stderr
 
@@ -149,23 +146,23 @@ def test_conflicts_are_told_and_nothing_is_imported_until_it_is_said_what_to_do(
     server, file = serve(), write(tmp_path / "names", RECORDS)
     other = RECORDS[0]._replace(uri="PYRO:other@h:1")
     fill(server, [other, RECORDS[1]])
-    refused = pyronym("import", file, "--ns", server.location)
+    refused = command("import", file, "--ns", server.location)
     assert refused.status == 1
     assert f"1 names stand for something else in ns:{server.location}: lab.camera (replace" in refused.stderr
     assert held(server) == [other, RECORDS[1]]
-    dry = pyronym("import", file, "--ns", server.location, "--dry-run", "--replace")
+    dry = command("import", file, "--ns", server.location, "--dry-run", "--replace")
     assert dry.stdout.splitlines() == [
         f"would import 1 names to ns:{server.location}; 1 are there already, 1 stand for something else",
         "something else: lab.camera",
     ]
     assert held(server) == [other, RECORDS[1]]
-    kept = pyronym("import", file, "--ns", server.location, "--keep")
+    kept = command("import", file, "--ns", server.location, "--keep")
     assert kept.stdout.splitlines() == [
         "imported 1, replaced 0, there already 1, left as they are 1",
         f"verified 2 names, SHA-256 {checksum(RECORDS[1:])}",
     ]
     assert held(server) == [other, *RECORDS[1:]]
-    replaced = pyronym("import", file, "--ns", server.location, "--replace")
+    replaced = command("import", file, "--ns", server.location, "--replace")
     assert replaced.stdout.startswith("imported 0, replaced 1, there already 2, left as they are 0\n")
     assert held(server) == RECORDS
 
@@ -180,7 +177,7 @@ def test_an_import_that_was_killed_is_finished_by_doing_it_again(serve: NameServ
         first.kill()
         there = names.count() - 1
     assert 0 < there < len(many)
-    again = pyronym("import", file, "--ns", server.location)
+    again = command("import", file, "--ns", server.location)
     assert again.status == 0
     counts = [int(word) for word in again.stdout.splitlines()[0].replace(",", "").split() if word.isdigit()]
     assert counts[0] + counts[2] == len(many)
@@ -193,7 +190,7 @@ def test_a_broken_file_imports_nothing_and_says_where_it_is_broken(serve: NameSe
     server, file = serve(), write(tmp_path / "names", RECORDS)
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join([*lines[:2], lines[2].replace('"uri"', "uri"), *lines[3:]]))
-    done = pyronym("import", file, "--ns", server.location)
+    done = command("import", file, "--ns", server.location)
     assert done.status == 2
     assert done.stderr.startswith(f"pyronym: error: {file}: line 3, column ")
     assert done.stderr.endswith("; nothing was imported\n")
@@ -215,14 +212,14 @@ def test_a_broken_file_imports_nothing_and_says_where_it_is_broken(serve: NameSe
     ],
 )
 def test_wrong_places_are_wrong_usage(arguments: list[str], words: str) -> None:
-    done = pyronym(*arguments, "--ns", "127.0.0.1:1")
+    done = command(*arguments, "--ns", "127.0.0.1:1")
     assert (done.status, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert words in done.stderr
 
 
 def test_a_database_in_place_of_a_file_is_noticed(tmp_path: Path) -> None:
     store(f"sql:{tmp_path}/names", RECORDS)
-    done = pyronym("import", tmp_path / "names", "--ns", "127.0.0.1:1")
+    done = command("import", tmp_path / "names", "--ns", "127.0.0.1:1")
     assert done.status == 2
     assert f"if it is a database, say sql:{tmp_path}/names" in done.stderr
 
@@ -231,21 +228,21 @@ def test_a_file_is_replaced_only_by_force_and_is_whole_at_all_times(serve: NameS
     server = serve()
     file = tmp_path / "names"
     file.write_text("mine")
-    refused = pyronym("export", file, "--ns", server.location)
+    refused = command("export", file, "--ns", server.location)
     assert (refused.status, file.read_text()) == (2, "mine")
-    assert pyronym("export", file, "--force", "--ns", server.location).status == 0
+    assert command("export", file, "--force", "--ns", server.location).status == 0
     assert read(file) == []
     assert [path.name for path in tmp_path.iterdir()] == ["names"]
-    failed = pyronym("export", tmp_path / "no" / "names", "--ns", server.location)
+    failed = command("export", tmp_path / "no" / "names", "--ns", server.location)
     assert (failed.status, failed.stderr.count("\n")) == (1, 1)
 
 
 def test_the_standard_streams_take_and_give_files(serve: NameServers) -> None:
     one, two = serve(), serve()
     fill(one, RECORDS)
-    out = pyronym("export", "-", "--ns", one.location).stdout
+    out = command("export", "-", "--ns", one.location).stdout
     assert json.loads(out.splitlines()[0])["count"] == 3
-    assert pyronym("import", "-", "--ns", two.location, stdin=out).status == 0
+    assert command("import", "-", "--ns", two.location, stdin=out).status == 0
     assert held(two) == RECORDS
 
 

@@ -3,10 +3,13 @@
 import signal
 import sys
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from processes import PYRONYM, NameServers, run
+from pyronym import Daemon, expose
+from server.serving import serving
 from tls_files import Certificates
 
 ASKING = ["ls", "nodes", "ping", "watch"]
@@ -26,6 +29,8 @@ def test_a_name_server_that_is_not_there_is_told_in_one_line_with_status_3(comma
     [
         (["--ns", "host:x"], "invalid port in uri, port=x"),
         (["--ns", "a,,b"], "invalid name servers: 'a,,b'"),
+        (["--ns", "host:99999"], "invalid port in host:99999 (expected HOST:PORT, PORT from 1 to 65535)"),
+        (["--ns", "a:1,[::1]:0"], "invalid port in [::1]:0 (expected"),
         (["--timeout", "0"], "0.0 is not in the range x>0"),
         (["--tls-key", "k.pem"], "--tls-key needs --tls-cert"),
         (["--nope"], "No such option"),
@@ -36,6 +41,13 @@ def test_wrong_options_are_told_in_one_line_with_status_2(options: list[str], wo
     assert (done.status, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert words in done.stderr
     assert "pyronym lookup --help" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["ls"], ["doctor"], ["rm", "x", "--yes"]])
+def test_a_port_that_cannot_be_is_wrong_usage_of_every_command_and_variable(command: list[str]) -> None:
+    done = run([PYRONYM, *command], env={"PYRO_NS_HOST": "host:99999"})
+    assert (done.status, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "PYRO_NS_HOST: invalid port in host:99999 (expected HOST:PORT, PORT from 1 to 65535)" in done.stderr
 
 
 def test_the_environment_says_where_it_is_and_the_option_comes_before_that(serve: NameServers) -> None:
@@ -88,13 +100,40 @@ def test_a_name_server_that_does_not_answer_is_given_up_in_time(serve: NameServe
         server.process.signal(signal.SIGCONT)
 
 
+@expose
+class Strange:
+    """A name server that says strange things about one name, and nothing about others."""
+
+    def __init__(self) -> None:
+        self.ended = Event()
+
+    def lookup(self, name: str, return_metadata: bool) -> object:
+        if name == "strange":
+            raise LookupError("two\nlines\x1b[31m")
+        return self.ended.wait()
+
+
+def test_what_a_name_server_says_and_that_it_says_nothing_is_one_line() -> None:
+    strange = Strange()
+    with serving(Daemon(host="127.0.0.1")) as daemon:
+        where = str(daemon.register(strange, "Pyro.NameServer").location)
+        said = run([PYRONYM, "lookup", "strange", "--ns", where])
+        silent = run([PYRONYM, "lookup", "silent", "--ns", where, "--timeout", "0.5"], timeout=20)
+        strange.ended.set()
+    assert said.stderr == "pyronym: error: the name server says: LookupError: two lines\\x1b[31m\n"
+    assert (said.status, said.stdout) == (1, "")
+    assert (silent.status, silent.stderr.count("\n")) == (3, 1)
+
+
 def test_the_help_tells_the_exit_statuses() -> None:
     told = run([PYRONYM, "--help"]).stdout
     for status in ("0    done", "1    failed", "2    wrong usage", "3    no name server", "130  ended by Ctrl-C"):
         assert status in told
 
 
-LOADED = "import sys; {}; print(sorted({{'click', 'rich', 'pyronym.server'}} & set(sys.modules)))"
+LOADED = (
+    "import sys; {}; print(sorted({{'click', 'rich', 'pyronym.server', 'pyronym.service.regexes'}} & set(sys.modules)))"
+)
 
 
 @pytest.mark.parametrize(

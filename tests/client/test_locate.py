@@ -170,6 +170,18 @@ def test_ns_host_is_asked_first_if_it_is_this_machine(server: ScriptedNameServer
     assert responder.questions == 0
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", None])
+def test_ns_host_is_this_machine_with_a_port_and_as_a_unix_socket_too(
+    host: str | None, settings: Settings, tmp_path: Path
+) -> None:
+    place = {"host": host} if host else {"path": str(tmp_path / "ns")}
+    with ScriptedNameServer(**place) as server, ScriptedResponder(b"PYRO:never@localhost:1") as responder:
+        here = replace(settings, ns_host=server.location, ns_bcport=responder.port)
+        with locate(settings=here) as found:
+            assert found._pyroUri == URI(server.uri)
+    assert responder.questions == 0
+
+
 def test_a_port_alone_is_the_name_servers_port_here(server: ScriptedNameServer, settings: Settings) -> None:
     with locate(port=server.port, settings=settings) as found:
         assert found._pyroUri == URI(server.uri)
@@ -212,7 +224,11 @@ def test_without_broadcast_nobody_else_is_asked(settings: Settings) -> None:
     with ScriptedResponder() as responder:
         quiet = replace(settings, ns_bcport=responder.port, locate_timeout=60)
         started = time.monotonic()
-        for search in ({"broadcast": False, "settings": quiet}, {"settings": replace(quiet, prefer_ip_version=6)}):
+        for search in (
+            {"broadcast": False, "settings": quiet},
+            {"settings": replace(quiet, prefer_ip_version=6)},
+            {"settings": replace(quiet, broadcast_addrs=())},
+        ):
             with pytest.raises(NameServerNotFoundError) as caught:
                 locate(**search)  # type: ignore[arg-type]
             assert all("broadcast" not in where for where, _ in caught.value.attempts)

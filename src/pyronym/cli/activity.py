@@ -12,6 +12,8 @@ from pyronym.wire.message import PYRO4, PYRO5
 
 PROTOCOLS: Final = {PYRO4: "Pyro4", PYRO5: "Pyro5"}
 MOST_PREFIXES: Final = 8
+MOST_COUNTED: Final = 200_000
+"""From so many names on those with each prefix are not counted: to list them would keep the name server too long."""
 
 Status = Mapping[str, Any]
 """As docs/operating.md says."""
@@ -103,7 +105,7 @@ def biggest(names: Iterable[str]) -> dict[str, int]:
 
 
 def rows(now: Activity, prefixes: Mapping[str, int] | None) -> Iterator[Row]:
-    """A table of two columns. `prefixes`: None, if they are not known."""
+    """A table of two columns. `prefixes`: None, if there are too many names to count them."""
     status, storage = now.status, now.status["storage"]
     yield _row("name server", f"{status['address']}, pyronym {status['version']}, up {_time(status['uptime'] or 0.0)}")
     yield _row("answers in", _milliseconds(now.took))
@@ -129,7 +131,7 @@ def rows(now: Activity, prefixes: Mapping[str, int] | None) -> Iterator[Row]:
         failed = f", {calls.failed:.1f}/s failed" if calls.failed else ""
         yield _row(f"{calls.method} ({calls.protocol})", f"{calls.rate:.1f}/s{took}{failed}", alarming=calls.failed > 0)
     if prefixes is None:
-        yield _row("prefixes", "too many names to count them")
+        yield _row("prefixes", f"not counted from {MOST_COUNTED:,} names on")
     else:
         yield from (_row(f"names {prefix}*", str(number)) for prefix, number in prefixes.items())
 

@@ -18,6 +18,9 @@ FEW_DESCRIPTORS: Final = 1024
 NEARLY: Final = 0.7
 """The part of its descriptors for connections from which on a name server needs more."""
 
+_MEND: Final = "remove that cause, as a full disk or a file that was moved; then changes are stored again by themselves"
+_INSTALL: Final = "install the newest (pip install --upgrade pyronym)"
+
 
 def findings(name_server: Proxy) -> Iterator[Finding]:
     """What a name server tells of itself."""
@@ -37,10 +40,10 @@ def _versions(name_server: Proxy) -> Iterator[Finding]:
     here = version("pyronym")
     if len(versions) > 1:
         words = f"the nodes of the name server have several versions of pyronym: {', '.join(sorted(versions))}"
-        yield Finding(Level.WARNING, "version", words, "install the newest on all of them")
+        yield Finding(Level.WARNING, "version", words, f"{_INSTALL} on all of them, and start them anew")
     elif versions != {here}:
         words = f"the name server has pyronym {', '.join(versions)}, this command is of {here}"
-        yield Finding(Level.WARNING, "version", words, "install the newer one on both")
+        yield Finding(Level.WARNING, "version", words, f"{_INSTALL} on both, and start the name server anew")
     else:
         yield Finding(Level.OK, "version", f"pyronym {here}, here and there; nodes: {len(nodes)}")
 
@@ -50,10 +53,10 @@ def _storage(status: Mapping[str, Any]) -> Iterator[Finding]:
     description = plain(storage["description"])
     if trouble := storage["trouble"]:
         words = f"no change is stored since {_when(trouble['since'])}: {plain(trouble['reason'])}"
-        yield Finding(Level.ERROR, "storage", words, "see to what it says; names are stored again when it is over")
+        yield Finding(Level.ERROR, "storage", words, _MEND)
     elif stale_since is None:
         longest = f", the longest commit took {storage['longest']:.3f} s" if storage["commits"] else ""
-        yield Finding(Level.OK, "storage", f"{description} works{longest}")
+        yield Finding(Level.OK, "storage", f"changes are stored in {description}{longest}")
     if stale_since is not None:
         words = f"answers may be out of date since {_when(stale_since)}: {plain(str(status['stale_reason']))}"
         yield Finding(Level.ERROR, "storage", words, "see to etcd and the network to it; the node catches up by itself")

@@ -17,7 +17,8 @@ from pyronym.cli.showing import console, for_people
 from pyronym.errors import PyroError
 
 READY_SECONDS: Final = 20.0
-"""How long a program may take to say that it is ready. On a machine that has nothing else to do it takes a half."""
+"""How long a program may take to say that it is ready, or to end. On a machine that has nothing else to do it takes a
+half."""
 END_SECONDS: Final = 5.0
 
 THERMOMETER: Final = """\
@@ -167,7 +168,12 @@ class _Programs:
     def finish(self, command: str, arguments: Sequence[str]) -> None:
         """Run a program to its end, and show what it writes."""
         process = self._start(command, arguments)
-        output, _ = process.communicate(timeout=READY_SECONDS)
+        try:
+            output, _ = process.communicate(timeout=READY_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise PyroError(
+                f"a program of the demo takes more than {READY_SECONDS:g} s (try again when the machine has less to do)"
+            ) from None
         _show(output)
         if process.returncode:
             raise PyroError("a program of the demo failed, see above; please report it")

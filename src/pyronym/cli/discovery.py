@@ -87,6 +87,14 @@ def _answers(socks: Sequence[socket.socket], deadline: Deadline) -> Iterator[tup
 def judged(answers: Answers, settings: Settings) -> Iterator[Finding]:
     """What the answers say."""
     port = settings.ns_bcport
+    if not settings.broadcast_addrs:
+        words = (
+            "PYRO_BROADCAST_ADDRS is empty: programs started from here find a name server only if they are told where"
+        )
+        yield Finding(
+            Level.WARNING, "discovery", words, "unset it to have name servers looked for, or set PYRO_NS_HOST"
+        )
+        return
     for interface, uris in answers.items():
         if uris:
             who = ", ".join(sorted(str(uri.location) for uri in uris))

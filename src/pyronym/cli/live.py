@@ -32,10 +32,14 @@ ToRow = Callable[[str, Entry, Details], Row]
 def show_live(where: Where, selection: Selection, headings: Sequence[str], row: ToRow) -> None:
     """Show the names of a selection until Ctrl-C; while the name server is lost, the last that were known.
 
-    UsageError if there is no terminal.
+    UsageError if there is no terminal; what a name server raises for the regular expression, which is tried here, and
+    with its limits.
     """
     if not for_people():
         raise click.UsageError("--watch needs a terminal (for programs there is pyronym watch --json)")
+    from pyronym.cli.matching import Matching  # only here: lists that are not watched need not wait for it to load
+
+    matching = Matching(selection.regex or "", where.settings.regex_timeout)
     from rich.live import Live
 
     terminal = console()
@@ -54,8 +58,8 @@ def show_live(where: Where, selection: Selection, headings: Sequence[str], row: 
                         known = details(name_server, selection.prefix)
                     asked = time.monotonic()
                 status = "connected; Ctrl-C ends"
-            chosen = {name: entry for name, entry in names.items() if selection.takes(name, entry.metadata)}
-            rows = [row(name, chosen[name], known.get(name, UNKNOWN)) for name in sorted(chosen)[: terminal.height]]
+            chosen = matching([name for name, entry in names.items() if selection.takes(name, entry.metadata)])
+            rows = [row(name, names[name], known.get(name, UNKNOWN)) for name in sorted(chosen)[: terminal.height]]
             live.update(screen(terminal, headings, rows, f"{len(chosen)} names; {status}"), refresh=True)
 
 

@@ -62,14 +62,12 @@ def ls(
       pyronym ls lab.
       pyronym ls --tag camera --json
       pyronym ls --regex '.*\\.spare$' | cut -f1
-      pyronym ls --watch
+      pyronym ls --watch --tag camera
     """
     if as_tree + as_json + watch > 1:
         raise click.UsageError("give one of --tree, --json and --watch")
     selection = Selection(prefix, regex, frozenset(tags), frozenset(any_tags))
     if watch:
-        if regex:
-            raise click.UsageError("--watch takes no --regex (give a prefix or tags)")
         show_live(where, selection, COLUMNS, row)
         return
     with where.connect() as name_server:

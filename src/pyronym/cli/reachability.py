@@ -38,6 +38,10 @@ _CONTAINERS: Final = [ip_network(net) for net in ("172.17.0.0/16", "10.88.0.0/16
 _CONTAINER_HOST: Final = re.compile(r"[0-9a-f]{12}|.*\.docker\.internal")
 """What Docker calls a container that was given no name, and what has a meaning only within one."""
 
+_START: Final = "start their programs, or let firewalls pass their ports"
+_REGISTER: Final = "have the programs that run there register their objects again"
+_REMOVE: Final = "or remove the names: pyronym rm NAME (pyronym serve --probe SECONDS has it done)"
+
 
 class Address(enum.Enum):
     """What may be wrong with an address: how bad that is, how it is said, and what to do."""
@@ -46,32 +50,36 @@ class Address(enum.Enum):
     ANY = (
         Level.ERROR,
         "have an address that means all interfaces and leads nowhere from another machine",
-        "give their daemons the host name that others know this machine by (host=, or NATHOST)",
+        "give their daemons the host name that others know that machine by (host= or PYRO_HOST; beside 0.0.0.0 "
+        "PYRO_NATHOST), and register them again",
     )
     HERE = (
         Level.ERROR,
         "have an address on their own machine, which no other machine can reach",
-        "give their daemons the host name that others know that machine by (host=), and register them again",
+        "give their daemons the host name that others know that machine by (host= or PYRO_HOST), and register them "
+        "again",
     )
     ALSO_HERE = (
         Level.WARNING,
         "can be reached on this machine only, as the name server",
-        "that is well where all programs are here; else start all of them with the address of a network",
+        "that is well where all programs are here; else start the name server with -n 0.0.0.0, and give the daemons "
+        "the host name of this machine (host= or PYRO_HOST)",
     )
     LINK = (
         Level.WARNING,
         "have a link-local address, which leads nowhere outside of its network",
-        "give their daemons an address of a network, or have one assigned (DHCP)",
+        "have an address assigned to that machine (DHCP), or give their daemons one that it has (host= or PYRO_HOST)",
     )
     CONTAINER = (
         Level.WARNING,
         "have an address as it is within containers, which other machines mostly cannot reach",
-        "publish the port, and set NATHOST and NATPORT of their daemons to what others reach",
+        "publish the port, and set PYRO_NATHOST and PYRO_NATPORT of their programs to what others reach",
     )
     NO_HOST = (
         Level.ERROR,
         "have a host that is not known here",
-        "have the host in the DNS or in /etc/hosts of all machines, or give their daemons an address (host=)",
+        "have the host in the DNS or in /etc/hosts of all machines, or give their daemons an address (host= or "
+        "PYRO_HOST)",
     )
 
 
@@ -127,7 +135,8 @@ class _Probes:
     def __init__(self, settings: Settings, *, near: bool) -> None:
         self._settings = replace(settings, commtimeout=PROBE_SECONDS)
         self._liveness = Liveness(grace=0.0, all_from_here=near)
-        self._gone: dict[str, list[str]] = defaultdict(list)
+        self._gone: dict[tuple[str, str], list[str]] = defaultdict(list)
+        """Names that lead to nothing, by why that is so and what to do."""
         self._alive = 0
         self._unasked = 0
         self.without_host: list[str] = []
@@ -164,17 +173,15 @@ class _Probes:
             if target := self._liveness.target(record):
                 suspects = self._liveness.judge([Expected(target[1], record)], finding, now=0.0)
                 self._alive += not suspects
+                cure = _START if isinstance(finding, Dead) else _REGISTER
                 for suspect in suspects:
-                    self._gone[suspect.why].append(name)
+                    self._gone[suspect.why, cure].append(name)
 
     def findings(self) -> Iterator[Finding]:
         """What came of it."""
-        for why, names in self._gone.items():
-            cure = (
-                "start their programs; or remove the names: pyronym rm NAME (pyronym serve --probe SECONDS has it done)"
-            )
+        for (why, cure), names in self._gone.items():
             words = f"{len(names)} of the names lead to nothing ({plain(why)}): {some(sorted(names))}"
-            yield Finding(Level.ERROR, "names", words, cure)
+            yield Finding(Level.ERROR, "names", words, f"{cure}; {_REMOVE}")
         if self._alive or not self._gone:
             yield Finding(Level.OK, "names", f"the objects of {self._alive} names are alive")
         if self._unasked:

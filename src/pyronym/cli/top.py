@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from pyronym.cli.activity import Activity, Look, activity, biggest, rows
+from pyronym.cli.activity import MOST_COUNTED, Activity, Look, activity, biggest, rows
 from pyronym.cli.catalogue import require
 from pyronym.cli.live import screen
 from pyronym.cli.running import HELP
@@ -19,8 +19,6 @@ from pyronym.client.proxy import Proxy
 from pyronym.client.watching import pauses
 from pyronym.errors import CommunicationError, NameServerNotFoundError
 
-MOST_COUNTED: Final = 200_000
-"""Names that are listed to count those with each prefix. More would keep the name server too long."""
 LISTING: Final = 10.0
 """Seconds from one such list to the next at least."""
 

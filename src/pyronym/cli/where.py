@@ -38,9 +38,12 @@ class Where:
     def at(self, ns: str | None) -> Where:
         """Another one, for which all other options count, too. ValueError if `ns` is no place."""
         try:
-            named_nodes(ns, None, self.settings)
+            nodes = named_nodes(ns, None, self.settings)
         except PyroError as problem:
             raise ValueError(f"{problem} (expected HOST[:PORT], several of them with commas, or ./u:PATH)") from problem
+        for node in nodes:
+            if node.port is not None and not 1 <= node.port <= 65535:
+                raise ValueError(f"invalid port in {node.location!s:.200} (expected HOST:PORT, PORT from 1 to 65535)")
         return replace(self, ns=ns)
 
     def all_nodes(self) -> NameServerProxy:

@@ -64,14 +64,15 @@ async def find_name_server(
     if nodes:
         return await search.first_of(nodes)
     (own,) = name_servers_at(settings.ns_host, settings.ns_port)
+    (near,) = name_servers_at(settings.ns_host, port or settings.ns_port)
     steps: list[_Step[S]] = []
     tried = set()
-    if _is_local(settings.ns_host):
-        (near,) = name_servers_at(settings.ns_host, port or settings.ns_port)
-        (debian,) = name_servers_at(_DEBIAN_ADDRESS, port or settings.ns_port)
+    if _is_local(near):
+        debian = URI(near)
+        debian.host = _DEBIAN_ADDRESS
         tried = {near, debian}
         steps.append(lambda share: search.connect(near, share))
-        if near != debian and ":" not in settings.ns_host:
+        if near != debian and near.host and ":" not in near.host:
             steps.append(lambda share: search.connect_to_debian(debian, share))
     if broadcast:
         bcport = port or settings.ns_bcport
@@ -242,5 +243,6 @@ def _ask(sock: socket.socket, targets: Sequence[_Question]) -> None:
         raise problem
 
 
-def _is_local(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+def _is_local(uri: URI) -> bool:
+    host = uri.host or ""
+    return uri.sockname is not None or host in ("localhost", "::1") or host.startswith("127.")
