@@ -187,6 +187,17 @@ def test_one_of_two_owners_gets_the_name(two):
         assert service.get("name").owner == winner
 
 
+def test_if_one_of_several_names_may_not_be_renewed_none_is(two):
+    lab, office = grants()
+    a, _ = two
+    register(a, "ours", lease=a.new_lease(600.0), grant=lab)
+    register(a, "theirs", lease=a.new_lease(600.0), grant=office)
+    with pytest.raises(SecurityError, match="may not renew 'theirs'"):
+        a.renew({"ours": None, "theirs": None}, 900.0, Holder(), lambda renewal: renewal, grant=lab)
+    register(a, "later")  # what was on its way before is done when this is
+    assert a.get("ours").lease.seconds == 600.0
+
+
 # Leases
 
 

@@ -21,6 +21,7 @@ from pyronym.rpc import call, session
 from pyronym.rpc.exposed import Members, expose, exposed_members
 from pyronym.rpc.hosting import Hosted, Peer
 from pyronym.rpc.offences import Offence
+from pyronym.serializers.bounds import LIMITS
 from pyronym.server import clients
 from pyronym.server.daemon import READERS, Daemon
 from pyronym.settings import Settings
@@ -281,7 +282,6 @@ def is_at_end(sock: socket.socket) -> bool:
 
 def test_connections_that_nothing_is_sent_over_can_be_closed(target: Target) -> None:
     with hosting(target, idle_timeout=1.0) as daemon, connected(daemon) as busy, connected(daemon) as idle:
-        busy.sock.settimeout(0.1)
         closed = False
         while not closed:
             busy.call("ping")
@@ -417,11 +417,12 @@ def test_what_was_read_of_a_refused_call_is_given_up_without_the_garbage_collect
         read(invocation)
 
     monkeypatch.setattr(call.Invocation, "_read", read_and_note)
+    monkeypatch.setattr(LIMITS, "elements", call.LARGE_PAYLOAD)
     with hosting(target) as daemon, connected(daemon, "target") as client:
         gc.disable()
         try:
             with pytest.raises(SerializeError, match="elements"):
-                client.call("many", [0] * 2_100_000)
+                client.call("many", [0] * 2 * call.LARGE_PAYLOAD)
             deadline = time.monotonic() + PATIENCE
             while calls[0]() is not None and time.monotonic() < deadline:
                 client.call("many", 1)  # until the thread that read it has let go of it

@@ -1,9 +1,8 @@
 """The name server itself: a directory with a storage behind it, safe to use from several threads.
 
-Reads come from memory. A change is checked against all that is committed and all that is on its way, staged, and
-handed to the committer; when the storage has it, the directory applies it, and only then its caller hears of it. If
-the storage fails, nothing has changed, and the caller gets the StorageError. A storage in memory has it at once: then
-nothing is ever on its way, and nothing has to be staged.
+Reads come from memory. What a change must satisfy is said here; a `Changes` decides on it, with all that is committed
+and all that is on its way, and hands it to the storage. When that has it, the directory knows it, and only then its
+caller hears of it. If the storage fails, nothing has changed, and the caller gets the StorageError.
 
 What comes true is told to the feed, and followed by the leases. An alarm comes when one of these ends, or when a
 watcher has waited for long enough.

@@ -1,4 +1,7 @@
-"""The way of changes: staged in the directory, written to the storage, and only then true."""
+"""The way of changes: staged in the directory, written to the storage, and only then true.
+
+A storage in memory has them at once: then nothing is ever on its way, and nothing has to be staged.
+"""
 
 from __future__ import annotations
 
