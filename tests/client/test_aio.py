@@ -14,6 +14,9 @@ from scripted import Hangup, Raw, ScriptedDaemon, Silence, Stream
 
 from loops import LOOPS, PATIENCE, OnLoop
 from pyronym import aio
+from pyronym.client.aio.network import LOOP
+from pyronym.client.deadline import Deadline
+from pyronym.client.dialing import dial
 from pyronym.errors import (
     CommunicationError,
     ConnectionClosedError,
@@ -26,6 +29,7 @@ from pyronym.errors import (
 from pyronym.settings import Settings
 from pyronym.uri import URI
 from pyronym.wire.message import PYRO4, PYRO5
+from tls_files import Certificates
 
 
 @pytest.fixture(params=LOOPS)
@@ -489,3 +493,16 @@ def test_a_name_is_resolved_on_the_way(on_loop: OnLoop[None]) -> None:
     with ScriptedDaemon({"echo": echo}) as daemon:
         with ScriptedDaemon({"lookup": lambda name: URI(daemon.uri)}, object_id="Pyro.NameServer") as names:
             on_loop(main())
+
+
+def test_a_late_tls_handshake_leaves_nothing_at_the_descriptor_of_the_next_socket(
+    on_loop: OnLoop[None], certificates: Certificates
+) -> None:
+    async def main() -> None:
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                await dial(LOOP, URI(f"PYRO:o@127.0.0.1:{port}"), certificates.client(), Deadline(0.05))
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        on_loop(main())

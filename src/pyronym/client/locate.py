@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pyronym.client.blocking import BLOCKING, SocketStream
@@ -13,10 +13,10 @@ from pyronym.client.name_server import NameServerEndpoint, learn_nodes, uri_of
 from pyronym.client.network import run
 from pyronym.client.nodes import Nodes
 from pyronym.client.proxy import Proxy
-from pyronym.client.repeating import call_node
+from pyronym.client.repeating import AT_ONCE, call_node
 from pyronym.client.resolving import checked_uri, resolve_uri
 from pyronym.client.search import find_name_server, named_nodes
-from pyronym.rpc.client import BATCH_METHOD
+from pyronym.rpc.client import BATCH_METHOD, Answer, Failure
 from pyronym.settings import Settings, config
 from pyronym.uri import URI
 
@@ -93,7 +93,7 @@ class NameServerProxy(NameServerEndpoint, Proxy):
 
     def _pyroInvokeAtNode(
         self,
-        methods: Iterable[str],
+        methods: Collection[str],
         method: str,
         args: Sequence[object],
         kwargs: Mapping[str, object],
@@ -107,11 +107,34 @@ class NameServerProxy(NameServerEndpoint, Proxy):
                 self._pyroRelease()
             return self._pyroConnect(Deadline(self._pyroTimeout))
 
-        async def ask(_: Connection[SocketStream]) -> Any:
-            return self._pyroAsk(method, args, kwargs, None, oneway, batch)
+        async def ask(connection: Connection[SocketStream]) -> Answer | None:
+            if oneway or not AT_ONCE.issuperset(methods):
+                return self._pyroAsk(method, args, kwargs, None, oneway, batch)
+            return await self._pyroAskAtOnce(connection, method, args, kwargs, batch)
 
         with self._pyroLock:
             return self._pyroOutcome(run(call_node(connect, ask, methods, self._pyroNodes)))
+
+    async def _pyroAskAtOnce(
+        self,
+        connection: Connection[SocketStream],
+        method: str,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        batch: bool,
+    ) -> Answer:
+        try:
+            answering, answer = await self._pyroAskNodes(
+                BLOCKING, connection, method, args, kwargs, Deadline(self._pyroTimeout), batch=batch
+            )
+        except BaseException:
+            self._pyroRelease()
+            raise
+        if answering is not connection:
+            self._pyroAdopt(answering)
+        if isinstance(answer, Failure) and answer.ends_connection:
+            self._pyroRelease()
+        return answer
 
 
 def resolve(uri: str | URI, hmac_key: str | bytes | None = None) -> URI:

@@ -13,6 +13,7 @@ from pyronym.client.deadline import Deadline
 from pyronym.client.dialing import Target, addresses
 from pyronym.client.multicast import interfaces_of, multicast_group
 from pyronym.client.network import Network, Stream
+from pyronym.client.nodes import HASTE
 from pyronym.errors import NameServerNotFoundError, PyroError, TimeoutError
 from pyronym.settings import Settings
 from pyronym.tls import explained
@@ -29,10 +30,6 @@ _BROADCAST_TRIES = 4
 """How often the question is broadcast, evenly spread over the time there is. Datagrams get lost."""
 _DEBIAN_ADDRESS = "127.0.1.1"
 """What Debian gives the host's own name, and so where a name server started with that name listens."""
-_HASTE: Final = 0.25
-"""Seconds that each of several nodes gets at first, so that a machine that is off costs no more. RFC 8305 starts the
-next attempt after as long; it keeps the first one going meanwhile, which blocking clients could do in threads only.
-"""
 
 
 def named_nodes(host: str | None, port: int | None, settings: Settings) -> tuple[URI, ...]:
@@ -107,7 +104,9 @@ class _Search(Generic[S]):
         raise NameServerNotFoundError(self._attempts.items())
 
     async def first_of(self, nodes: Sequence[URI]) -> Connection[S]:
-        """A connection to the first of `nodes` that answers; `_HASTE` says how. None of them is asked in vain twice."""
+        """A connection to the first of `nodes` that answers; each has `HASTE` seconds at first, and those
+        that were only late an even share of the rest.
+        """
         if len(nodes) == 1:
             return await self.run([partial(self.connect, nodes[0])])
         return await self.run(
@@ -118,7 +117,7 @@ class _Search(Generic[S]):
         )
 
     async def _connect_in_haste(self, uri: URI, deadline: Deadline) -> Connection[S] | None:
-        return await self.connect(uri, deadline.within(_HASTE))
+        return await self.connect(uri, deadline.within(HASTE))
 
     async def _connect_late(self, uri: URI, deadline: Deadline) -> Connection[S] | None:
         return await self.connect(uri, deadline) if uri in self._late else None

@@ -17,7 +17,7 @@ from pyronym.client.endpoint import key_bytes
 from pyronym.client.following import POLL, Follower
 from pyronym.client.name_server import NameServerEndpoint, learn_nodes, uri_of
 from pyronym.client.nodes import Nodes
-from pyronym.client.repeating import call_node
+from pyronym.client.repeating import AT_ONCE, call_node
 from pyronym.client.resolving import checked_uri, resolve_uri
 from pyronym.client.search import find_name_server, named_nodes
 from pyronym.client.watching import Event, pauses
@@ -85,6 +85,21 @@ class NameServer(NameServerEndpoint, Proxy):
             return await self._pyroAsk(connection, method, args, kwargs, deadline)
 
         return self._pyroOutcome(await call_node(connect, ask, [method], self._pyroNodes))
+
+    async def _pyroExchange(
+        self,
+        connection: LoopConnection,
+        method: str,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        deadline: Deadline,
+    ) -> tuple[LoopConnection, Answer]:
+        if method not in AT_ONCE:
+            return await super()._pyroExchange(connection, method, args, kwargs, deadline)
+        answering, answer = await self._pyroAskNodes(LOOP, connection, method, args, kwargs, deadline)
+        if answering is not connection:
+            self._pyroPool.replace(connection, answering)
+        return answering, answer
 
     def _pyroIsUsable(self, connection: LoopConnection) -> bool:
         return super()._pyroIsUsable(connection) and connection.uri == self._pyroNodes.first
