@@ -14,8 +14,8 @@ from scripted import Hangup, Raw, ScriptedDaemon, Silence, Stream
 
 from loops import LOOPS, PATIENCE, OnLoop
 from pyronym import aio
-from pyronym.client.aio.network import LOOP
-from pyronym.client.deadline import Deadline
+from pyronym.client.aio.network import LOOP, LoopStream
+from pyronym.client.deadline import ENDLESS
 from pyronym.client.dialing import dial
 from pyronym.errors import (
     CommunicationError,
@@ -27,6 +27,7 @@ from pyronym.errors import (
     TimeoutError,
 )
 from pyronym.settings import Settings
+from pyronym.tls import ServerCertificates
 from pyronym.uri import URI
 from pyronym.wire.message import PYRO4, PYRO5
 from tls_files import Certificates
@@ -495,14 +496,26 @@ def test_a_name_is_resolved_on_the_way(on_loop: OnLoop[None]) -> None:
             on_loop(main())
 
 
-def test_a_late_tls_handshake_leaves_nothing_at_the_descriptor_of_the_next_socket(
-    on_loop: OnLoop[None], certificates: Certificates
+def test_no_connection_is_left_at_the_descriptor_of_the_next_socket_when_connecting_is_cancelled(
+    on_loop: OnLoop[None], certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def main() -> None:
-        for _ in range(2):
-            with pytest.raises(TimeoutError):
-                await dial(LOOP, URI(f"PYRO:o@127.0.0.1:{port}"), certificates.client(), Deadline(0.05))
+    """At the last moment: TLS has shaken hands, and would say goodbye in good order."""
+    made = LoopStream.connection_made
 
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        on_loop(main())
+    async def main() -> None:
+        tls = ServerCertificates(certificates.server()).context()
+        async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=tls) as server:
+            uri = URI(f"PYRO:o@127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            connecting = asyncio.create_task(dial(LOOP, uri, certificates.client(), ENDLESS))
+
+            def cancelled(stream: LoopStream, transport: asyncio.BaseTransport) -> None:
+                made(stream, transport)
+                connecting.cancel()
+
+            with monkeypatch.context() as patch:
+                patch.setattr(LoopStream, "connection_made", cancelled)
+                with suppress(asyncio.CancelledError):
+                    await connecting
+            (await dial(LOOP, uri, certificates.client(), ENDLESS)).close()
+
+    on_loop(main())

@@ -9,7 +9,6 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from pyronym.client.connection import late, lost
@@ -37,7 +36,7 @@ class LoopStream(asyncio.Protocol):
         self._session: ClientSession | None = None  # whose answer is waited for
         self._answer: asyncio.Future[Answer] | None = None
         self._sent: asyncio.Future[None] | None = None  # there while bytes wait to be sent
-        self._ended = False
+        self._connected = self._ended = False
 
     # What the loop calls
 
@@ -46,6 +45,9 @@ class LoopStream(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are such, but not by their class
         self.family = int(transport.get_extra_info("socket").family)
         self._transport.set_write_buffer_limits(high=0)  # so that we know whether anything waits to be sent
+        self._connected = True
+        if self._ended:  # nobody wants it any more
+            self.close()
 
     def pause_writing(self) -> None:
         """Some bytes have to wait."""
@@ -156,7 +158,8 @@ class LoopStream(asyncio.Protocol):
         self._ended = True
         if self._answer is not None:
             _see(self._answer)
-        self._transport.abort()
+        if self._connected:
+            self._transport.abort()
 
     def close_soon(self) -> None:
         """Close it, from whatever thread; nothing happens when its loop is closed."""
@@ -212,7 +215,7 @@ class LoopNetwork:
     ) -> LoopStream:
         """As Network says."""
         loop = asyncio.get_running_loop()
-        make = partial(LoopStream, location)
+        stream = LoopStream(location)
         context, host = tls or (None, None)
         reached = False
         try:
@@ -220,10 +223,14 @@ class LoopNetwork:
                 await reach(sock, address)
                 reached = True
                 if sock.family == socket.AF_UNIX:
-                    return (await loop.create_unix_connection(make, sock=sock))[1]
-                return (await loop.create_connection(make, sock=sock, ssl=context, server_hostname=host))[1]
+                    await loop.create_unix_connection(lambda: stream, sock=sock)
+                else:
+                    await loop.create_connection(lambda: stream, sock=sock, ssl=context, server_hostname=host)
+                return stream
         except BaseException as problem:
-            if not reached:
+            if reached:  # a transport has the socket, and would know its descriptor when that is another's
+                stream.close()
+            else:
                 sock.close()
             if isinstance(problem, builtins.TimeoutError) and not problem.args:
                 raise builtins.TimeoutError("timed out") from None
