@@ -23,6 +23,7 @@ from pyronym import aio
 from pyronym.client import hedging, search
 from pyronym.client.batch import batch
 from pyronym.client.locate import NameServerProxy, locate, locateNS, resolve_with
+from pyronym.client.nodes import HASTE
 from pyronym.client.proxy import Proxy
 from pyronym.errors import (
     CommunicationError,
@@ -115,6 +116,21 @@ def closed_port() -> Iterator[int]:
         yield sock.getsockname()[1]
 
 
+SOON, NEVER = 0.01, 3600.0
+Haste = Callable[[float], None]
+
+
+@pytest.fixture(autouse=True)
+def ask_others(monkeypatch: pytest.MonkeyPatch) -> Haste:
+    """Says when another node is asked, too: as long as nothing is said, never, however slow the machine is."""
+
+    def ask_others(seconds: float) -> None:
+        monkeypatch.setattr(hedging, "HASTE", seconds)
+
+    ask_others(NEVER)
+    return ask_others
+
+
 # Finding one
 
 
@@ -134,6 +150,18 @@ def test_a_node_that_is_off_costs_little(client: Any, monkeypatch: pytest.Monkey
         assert time.monotonic() - started < 10  # an even share would be half a minute
         assert client.call(proxy, "lookup", "x") == URI(URI_2)
         client.release(proxy)
+
+
+def test_a_node_that_freezes_after_it_has_said_hello_is_passed_over(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "HASTE", 0.1)
+    with Node(URI_1) as one, Node(URI_2) as two:
+        one.methods["nodes"] = lambda: Silence
+        proxy = client.locate(f"{one.location},{two.location}", replace(SETTINGS, locate_timeout=60))
+        assert client.call(proxy, "lookup", "x") == URI(URI_2)
+        client.release(proxy)
+        assert "nodes" in one.calls
 
 
 def test_a_node_that_is_slow_is_found_if_no_other_is_there(
@@ -256,21 +284,6 @@ def test_a_change_whose_answer_does_not_come_in_time_is_uncertain(client: Any) -
 
 
 # Nodes that do not answer
-
-
-SOON, NEVER = 0.01, 3600.0
-Haste = Callable[[float], None]
-
-
-@pytest.fixture
-def ask_others(monkeypatch: pytest.MonkeyPatch) -> Haste:
-    """Says when another node is asked, too: as long as nothing is said, never."""
-
-    def ask_others(seconds: float) -> None:
-        monkeypatch.setattr(hedging, "HASTE", seconds)
-
-    ask_others(NEVER)
-    return ask_others
 
 
 def test_a_read_that_a_frozen_node_does_not_answer_is_answered_by_the_next(client: Any, ask_others: Haste) -> None:
@@ -533,13 +546,14 @@ def test_a_change_is_made_once_by_one_node_or_said_to_be_uncertain_when_nodes_ar
 
 
 def test_reads_of_a_stopped_node_are_answered_by_another_one(
-    client: Any, serve: NameServers, certificates: Certificates
+    client: Any, serve: NameServers, certificates: Certificates, ask_others: Haste
 ) -> None:
     """Without a time limit: they would wait until it goes on. By TLS."""
     env = variables(certificates.server())
     one, two = serve(env=env), serve(env=env)
     proxy = client.locate(f"{one.location},{two.location}", certificates.client(broadcast_addrs=("127.0.0.1",)))
     one.process.signal(signal.SIGSTOP)
+    ask_others(HASTE)
     try:
         assert str(client.call(proxy, "lookup", "Pyro.NameServer").location) == two.location
         client.release(proxy)

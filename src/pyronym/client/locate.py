@@ -9,7 +9,7 @@ from pyronym.client.blocking import BLOCKING, SocketStream
 from pyronym.client.connection import Connection
 from pyronym.client.deadline import Deadline
 from pyronym.client.endpoint import key_bytes
-from pyronym.client.name_server import NameServerEndpoint, learn_nodes, uri_of
+from pyronym.client.name_server import NameServerEndpoint, uri_of
 from pyronym.client.network import run
 from pyronym.client.nodes import Nodes
 from pyronym.client.proxy import Proxy
@@ -51,9 +51,8 @@ def locate(
     """
     key = key_bytes(hmac_key)
     nodes = named_nodes(str(host) if host else None, port, settings)
-    connection = run(find_name_server(BLOCKING, nodes, port, broadcast, settings, key, Deadline(None)))
-    known = Nodes(nodes or [connection.uri])
-    run(learn_nodes(connection, known, settings, Deadline(None)))
+    known = Nodes(nodes)
+    connection = run(find_name_server(BLOCKING, nodes, port, broadcast, settings, key, Deadline(None), known=known))
     if len(known) > 1:
         proxy: Proxy = NameServerProxy(uri_of(known.in_order()), settings=settings, hmac_key=key)
     else:

@@ -12,7 +12,7 @@ from pyronym.client.deadline import Deadline
 from pyronym.client.endpoint import Endpoint
 from pyronym.client.hedging import Race
 from pyronym.client.network import Network, Stream
-from pyronym.client.nodes import Nodes, known_nodes
+from pyronym.client.nodes import Nodes
 from pyronym.client.search import find_name_server
 from pyronym.rpc.client import Answer
 from pyronym.settings import Settings
@@ -33,9 +33,8 @@ class NameServerEndpoint(Endpoint):
     async def _pyroOpen(self, network: Network[S], deadline: Deadline) -> Connection[S]:
         nodes = self._pyroNodes
         connection = await find_name_server(
-            network, nodes.in_order(), None, False, self._pyroSettings, self._pyroKey, deadline
+            network, nodes.in_order(), None, False, self._pyroSettings, self._pyroKey, deadline, known=nodes
         )
-        await learn_nodes(connection, nodes, self._pyroSettings, deadline)
         nodes.answers(connection.uri)
         return connection
 
@@ -62,14 +61,6 @@ class NameServerEndpoint(Endpoint):
         if answering is not connection:
             nodes.answers(answering.uri)
         return answering, answer
-
-
-async def learn_nodes(connection: Connection[S], nodes: Nodes, settings: Settings, deadline: Deadline) -> None:
-    """Have `nodes` know all that the name server at the other end knows of, if it is one that does."""
-    if connection.members is None or "nodes" not in connection.members.methods:
-        return
-    told = await connection.call("nodes", (), {}, settings.serializer, deadline.within(settings.locate_timeout))
-    nodes.learn(known_nodes(connection.uri, told, settings.ns_port))
 
 
 def uri_of(nodes: Sequence[URI]) -> URI:

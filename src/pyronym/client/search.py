@@ -13,7 +13,7 @@ from pyronym.client.deadline import Deadline
 from pyronym.client.dialing import Target, addresses
 from pyronym.client.multicast import interfaces_of, multicast_group
 from pyronym.client.network import Network, Stream
-from pyronym.client.nodes import HASTE
+from pyronym.client.nodes import HASTE, Nodes, known_nodes
 from pyronym.errors import NameServerNotFoundError, PyroError, TimeoutError
 from pyronym.settings import Settings
 from pyronym.tls import explained
@@ -50,14 +50,17 @@ async def find_name_server(
     settings: Settings,
     hmac_key: bytes | None,
     deadline: Deadline,
+    *,
+    known: Nodes | None = None,
 ) -> Connection[S]:
     """A connection to the first of the `nodes` that answers, or without any to a name server that can be found.
 
     `port` is that of the name server, and of the broadcast where one is made. Without nodes the settings say where:
-    NS_HOST if that is this machine, then whoever answers a broadcast, then NS_HOST wherever it is. Ends within the
-    LOCATE_TIMEOUT of the settings. Raises NameServerNotFoundError, PyroError when NS_HOST is no host.
+    NS_HOST if that is this machine, then whoever answers a broadcast, then NS_HOST wherever it is. `known` learns of
+    the one that is found, which is asked for the nodes that it knows, too. Ends within the LOCATE_TIMEOUT of the
+    settings. Raises NameServerNotFoundError, PyroError when NS_HOST is no host.
     """
-    search = _Search(network, settings, hmac_key, deadline.within(settings.locate_timeout))
+    search = _Search(network, settings, hmac_key, deadline.within(settings.locate_timeout), known)
     if nodes:
         return await search.first_of(nodes)
     (own,) = name_servers_at(settings.ns_host, settings.ns_port)
@@ -84,11 +87,19 @@ _Step = Callable[[Deadline], Awaitable["Connection[S] | None"]]
 class _Search(Generic[S]):
     """One search: its steps share the time, and what they find out goes into `attempts`."""
 
-    def __init__(self, network: Network[S], settings: Settings, hmac_key: bytes | None, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        network: Network[S],
+        settings: Settings,
+        hmac_key: bytes | None,
+        deadline: Deadline,
+        known: Nodes | None,
+    ) -> None:
         self._network = network
         self._settings = settings
         self._hmac_key = hmac_key
         self._deadline = deadline
+        self._known = known
         self._attempts: dict[str, str] = {}
         self._late: set[URI] = set()  # those that may only have been too slow
 
@@ -125,7 +136,10 @@ class _Search(Generic[S]):
     async def connect(self, uri: URI, deadline: Deadline) -> Connection[S] | None:
         """A connection to the name server at `uri`, if there is one."""
         try:
-            return await open_connection(self._network, uri, self._settings, deadline, hmac_key=self._hmac_key)
+            connection = await open_connection(self._network, uri, self._settings, deadline, hmac_key=self._hmac_key)
+            if self._known is not None:
+                await self._learn(self._known, connection, deadline)
+            return connection
         except PyroError as problem:
             if isinstance(problem, TimeoutError):
                 self._late.add(uri)
@@ -133,6 +147,17 @@ class _Search(Generic[S]):
             cause = problem.__cause__ or problem
             self._attempts[str(uri.location)] = explained(cause) if isinstance(cause, OSError) else str(cause)
             return None
+
+    async def _learn(self, known: Nodes, connection: Connection[S], deadline: Deadline) -> None:
+        """Have `known` know the name server that was found, and all that it knows of, if it is one that does."""
+        told: object = None
+        if connection.members is not None and "nodes" in connection.members.methods:
+            try:
+                told = await connection.call("nodes", (), {}, self._settings.serializer, deadline)
+            except BaseException:
+                connection.close()
+                raise
+        known.learn(known_nodes(connection.uri, told, self._settings.ns_port))
 
     async def connect_to_debian(self, uri: URI, deadline: Deadline) -> Connection[S] | None:
         """As `connect`, if this machine's own name stands for 127.0.1.1. If nobody says so in time, it does not."""

@@ -15,7 +15,7 @@ from pyronym.client.aio.proxy import Items, Proxy
 from pyronym.client.deadline import Deadline
 from pyronym.client.endpoint import key_bytes
 from pyronym.client.following import POLL, Follower
-from pyronym.client.name_server import NameServerEndpoint, learn_nodes, uri_of
+from pyronym.client.name_server import NameServerEndpoint, uri_of
 from pyronym.client.nodes import Nodes
 from pyronym.client.repeating import AT_ONCE, call_node
 from pyronym.client.resolving import checked_uri, resolve_uri
@@ -43,9 +43,8 @@ async def locate_ns(
     """
     settings, key = settings or config.settings, key_bytes(hmac_key)
     nodes = named_nodes(host, port, settings)
-    connection = await find_name_server(LOOP, nodes, port, broadcast, settings, key, Deadline(None))
-    known = Nodes(nodes or [connection.uri])
-    await learn_nodes(connection, known, settings, Deadline(None))
+    known = Nodes(nodes)
+    connection = await find_name_server(LOOP, nodes, port, broadcast, settings, key, Deadline(None), known=known)
     proxy = NameServer(uri_of(known.in_order()), settings=settings, hmac_key=key)
     proxy._pyroAdopt(connection)
     proxy._pyroNodes.answers(connection.uri)
