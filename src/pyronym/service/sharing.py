@@ -114,6 +114,7 @@ class Sharing:
             if lease is None or lease_id not in (None, lease.id):
                 return Renewal([], [name])
             if self._leasing.counts(lease):
+                self.storage.check_renewal(lease)
                 self._leasing.renew(name, lease, holder)
             else:
                 lease = self._leasing.taken_over(lease, name, holder)
