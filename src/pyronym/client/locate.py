@@ -65,8 +65,9 @@ class NameServerProxy(NameServerEndpoint, Proxy):
     """A proxy for a name server of several nodes, which moves to the next one when its node gets lost.
 
     Calls that change nothing (`pyronym.client.repeating.READS`) are made again there, and so are changes that certainly
-    have not been carried out. Otherwise a change raises UncertainError, which says what to do. A node that does not
-    answer in time ends the call with a TimeoutError, and the next call goes to another node.
+    have not been carried out. Otherwise a change raises UncertainError, which says what to do. While a node has no
+    answer to what can be answered at once, others are asked, too, and the first answer counts. If none comes in time
+    the call ends with a TimeoutError, and the next one goes to another node.
     """
 
     def _pyroBind(self) -> bool:

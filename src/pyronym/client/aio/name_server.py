@@ -63,8 +63,9 @@ class NameServer(NameServerEndpoint, Proxy):
     """A proxy for a name server, which moves to the next node when its node gets lost, if it has several.
 
     Calls that change nothing (`pyronym.client.repeating.READS`) are made again there, and so are changes that certainly
-    have not been carried out. Otherwise a change raises UncertainError, which says what to do. A node that does not
-    answer in time ends the call with a TimeoutError, and the next call goes to another node.
+    have not been carried out. Otherwise a change raises UncertainError, which says what to do. While a node has no
+    answer to what can be answered at once, others are asked, too, and the first answer counts. If none comes in time
+    the call ends with a TimeoutError, and the next one goes to another node.
     """
 
     def watch(self, prefix: str = "", *, poll: float = POLL) -> Watch:
