@@ -146,6 +146,12 @@ def _may_be_done(problem: Exception) -> bool:
 class Reader(Client):
     """Looks names up, and lists them."""
 
+    def _located(self) -> Proxy:
+        """Writes down that it has no answer, because for those who read it is part of the wait."""
+        now = time.monotonic()
+        self._history.operations.append(Operation(self.name, "lookup", OPEN[0], "", now, now, Outcome.REFUSED))
+        return super()._located()
+
     def act(self, proxy: Proxy) -> None:
         if self._chance.random() < 0.2:
             prefix = self._chance.choice(PREFIXES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -124,7 +125,8 @@ class Stage:
         """All changes that there ever were, as etcd tells them to one who watches from the beginning."""
         root = f"{PREFIX}/names/".encode()
         everything = {"key": b64("\0"), "range_end": b64("\0"), "start_revision": "1"}
-        self.cluster.put("end", "of all")
+        end = str(time.monotonic_ns())
+        self.cluster.put("end", end)
         with urllib3.PoolManager() as pool:
             url = f"http://{self.members[0].location}/v3/watch"
             body = json.dumps({"create_request": everything})
@@ -132,7 +134,7 @@ class Stage:
             for line in response:
                 for event in json.loads(line)["result"].get("events", ()):
                     key = base64.b64decode(event["kv"]["key"])
-                    if key == b"end":
+                    if key == b"end" and base64.b64decode(event["kv"]["value"]).decode() == end:
                         response.close()
                         return
                     if key.startswith(root):

@@ -14,6 +14,9 @@ from scripted import Hangup, Raw, ScriptedDaemon, Silence, Stream
 
 from loops import LOOPS, PATIENCE, OnLoop
 from pyronym import aio
+from pyronym.client.aio.network import LOOP, LoopStream
+from pyronym.client.deadline import ENDLESS
+from pyronym.client.dialing import dial
 from pyronym.errors import (
     CommunicationError,
     ConnectionClosedError,
@@ -24,8 +27,10 @@ from pyronym.errors import (
     TimeoutError,
 )
 from pyronym.settings import Settings
+from pyronym.tls import ServerCertificates
 from pyronym.uri import URI
 from pyronym.wire.message import PYRO4, PYRO5
+from tls_files import Certificates
 
 
 @pytest.fixture(params=LOOPS)
@@ -489,3 +494,28 @@ def test_a_name_is_resolved_on_the_way(on_loop: OnLoop[None]) -> None:
     with ScriptedDaemon({"echo": echo}) as daemon:
         with ScriptedDaemon({"lookup": lambda name: URI(daemon.uri)}, object_id="Pyro.NameServer") as names:
             on_loop(main())
+
+
+def test_no_connection_is_left_at_the_descriptor_of_the_next_socket_when_connecting_is_cancelled(
+    on_loop: OnLoop[None], certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the last moment: TLS has shaken hands, and would say goodbye in good order."""
+    made = LoopStream.connection_made
+
+    async def main() -> None:
+        tls = ServerCertificates(certificates.server()).context()
+        async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=tls) as server:
+            uri = URI(f"PYRO:o@127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            connecting = asyncio.create_task(dial(LOOP, uri, certificates.client(), ENDLESS))
+
+            def cancelled(stream: LoopStream, transport: asyncio.BaseTransport) -> None:
+                made(stream, transport)
+                connecting.cancel()
+
+            with monkeypatch.context() as patch:
+                patch.setattr(LoopStream, "connection_made", cancelled)
+                with suppress(asyncio.CancelledError):
+                    await connecting
+            (await dial(LOOP, uri, certificates.client(), ENDLESS)).close()
+
+    on_loop(main())

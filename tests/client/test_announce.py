@@ -177,6 +177,17 @@ def test_all_names_of_a_process_are_renewed_by_one_request_on_one_connection() -
         assert len(daemon.handshakes) == 1
 
 
+def test_a_name_is_kept_at_another_node_when_its_own_cannot_renew_it() -> None:
+    renewed = threading.Event()
+    cut_off = NamingError("nothing was changed in etcd://h1/lab: no answer; try again when etcd is back")
+    methods = {"register": lambda name, *_, **__: {"id": name}, "remove": lambda *_: 1, "renew": lambda ids: cut_off}
+    there = {**methods, "renew": lambda ids: renewed.set() or {"unknown": [], "taken": []}}
+    with ScriptedDaemon(methods, object_id="Pyro.NameServer") as one:
+        with ScriptedDaemon(there, object_id="Pyro.NameServer") as two:
+            with pyronym.announce("lab.camera", URI, 0.3, host=f"{one.location},{two.location}"):
+                assert renewed.wait(PATIENCE)
+
+
 def test_a_name_is_announced_once_in_a_process_but_may_be_announced_anew(server: NameServer) -> None:
     with pyronym.announce("lab.thing", URI, host=server.location):
         with pytest.raises(ValueError, match=r"announces 'lab\.thing' already"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+import signal
 import socket
 import threading
 import time
@@ -19,9 +20,10 @@ from scripted import Hangup, ScriptedDaemon, Silence
 from loops import LOOPS, PATIENCE, OnLoop
 from processes import NameServer, NameServers
 from pyronym import aio
-from pyronym.client import search
+from pyronym.client import hedging, search
 from pyronym.client.batch import batch
 from pyronym.client.locate import NameServerProxy, locate, locateNS, resolve_with
+from pyronym.client.nodes import HASTE
 from pyronym.client.proxy import Proxy
 from pyronym.errors import (
     CommunicationError,
@@ -34,6 +36,7 @@ from pyronym.errors import (
 )
 from pyronym.settings import Settings, config
 from pyronym.uri import URI
+from tls_files import Certificates, variables
 
 URI_1, URI_2 = "PYRO:one@localhost:1", "PYRO:two@localhost:2"
 SETTINGS = Settings(ns_host="127.0.0.1", broadcast_addrs=("127.0.0.1",))
@@ -113,6 +116,21 @@ def closed_port() -> Iterator[int]:
         yield sock.getsockname()[1]
 
 
+SOON, NEVER = 0.01, 3600.0
+Haste = Callable[[float], None]
+
+
+@pytest.fixture(autouse=True)
+def ask_others(monkeypatch: pytest.MonkeyPatch) -> Haste:
+    """Says when another node is asked, too: as long as nothing is said, never, however slow the machine is."""
+
+    def ask_others(seconds: float) -> None:
+        monkeypatch.setattr(hedging, "HASTE", seconds)
+
+    ask_others(NEVER)
+    return ask_others
+
+
 # Finding one
 
 
@@ -125,7 +143,7 @@ def test_the_first_node_that_answers_is_taken(client: Any, closed_port: int) -> 
 
 
 def test_a_node_that_is_off_costs_little(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "_HASTE", 0.1)
+    monkeypatch.setattr(search, "HASTE", 0.1)
     with ScriptedDaemon(silent=True) as off, Node(URI_2) as two:
         started = time.monotonic()
         proxy = client.locate(f"{off.location},{two.location}", replace(SETTINGS, locate_timeout=60))
@@ -134,10 +152,22 @@ def test_a_node_that_is_off_costs_little(client: Any, monkeypatch: pytest.Monkey
         client.release(proxy)
 
 
+def test_a_node_that_freezes_after_it_has_said_hello_is_passed_over(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "HASTE", 0.1)
+    with Node(URI_1) as one, Node(URI_2) as two:
+        one.methods["nodes"] = lambda: Silence
+        proxy = client.locate(f"{one.location},{two.location}", replace(SETTINGS, locate_timeout=60))
+        assert client.call(proxy, "lookup", "x") == URI(URI_2)
+        client.release(proxy)
+        assert "nodes" in one.calls
+
+
 def test_a_node_that_is_slow_is_found_if_no_other_is_there(
     client: Any, closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "_HASTE", 0.001)
+    monkeypatch.setattr(search, "HASTE", 0.001)
     with Node(URI_1) as slow:
         real = slow._welcome
 
@@ -253,23 +283,96 @@ def test_a_change_whose_answer_does_not_come_in_time_is_uncertain(client: Any) -
         client.release(proxy)
 
 
-def test_a_node_that_is_frozen_fails_one_call_and_the_next_goes_elsewhere(client: Any) -> None:
+# Nodes that do not answer
+
+
+def test_a_read_that_a_frozen_node_does_not_answer_is_answered_by_the_next(client: Any, ask_others: Haste) -> None:
     with Node(URI_1, end=Silence) as one, Node(URI_2) as two:
-        proxy = client.locate(f"{one.location},{two.location}", replace(SETTINGS, commtimeout=0.2))
-        with pytest.raises(TimeoutError):
-            client.call(proxy, "lookup", "x")
+        proxy = client.locate(f"{one.location},{two.location}")  # without a time limit
+        ask_others(SOON)
+        assert client.call(proxy, "lookup", "x") == URI(URI_2)
+        ask_others(NEVER)
+        assert client.call(proxy, "lookup", "x") == URI(URI_2)
+        client.release(proxy)
+        assert (one.calls, two.calls) == (["lookup"], ["lookup", "lookup"])
+
+
+def test_the_answer_of_a_node_that_is_only_slow_counts_if_it_is_the_first(client: Any, ask_others: Haste) -> None:
+    with Node(URI_1) as slow, Node(URI_2) as two:
+        asked = threading.Event()
+        slow.methods["lookup"] = lambda name: URI(URI_1) if asked.wait(PATIENCE) else None
+        two.methods["lookup"] = lambda name: asked.set() or Silence
+        proxy = client.locate(f"{slow.location},{two.location}")
+        ask_others(SOON)
+        assert client.call(proxy, "lookup", "x") == URI(URI_1)
+        ask_others(NEVER)
+        assert client.call(proxy, "lookup", "x") == URI(URI_1)
+        client.release(proxy)
+        assert (slow.calls, two.calls) == (["lookup", "lookup"], ["lookup"])
+
+
+def test_the_answer_of_a_slow_node_is_waited_for_when_the_other_one_gets_lost(client: Any, ask_others: Haste) -> None:
+    with Node(URI_1) as slow, Node(URI_2) as two:
+        asked = threading.Event()
+        slow.methods["lookup"] = lambda name: URI(URI_1) if asked.wait(PATIENCE) else None
+        two.methods["lookup"] = lambda name: asked.set() or Hangup
+        proxy = client.locate(f"{slow.location},{two.location}")
+        ask_others(SOON)
+        assert client.call(proxy, "lookup", "x") == URI(URI_1)
+        client.release(proxy)
+
+
+def test_a_read_is_made_again_when_all_that_were_asked_get_lost(client: Any, ask_others: Haste) -> None:
+    with Node(URI_1) as one, Node(URI_2) as two:
+        asked = threading.Event()
+        one.methods["lookup"] = lambda name: Hangup if asked.wait(PATIENCE) else None
+        two.methods["lookup"] = lambda name: URI(URI_2) if asked.is_set() else asked.set() or Hangup
+        proxy = client.locate(f"{one.location},{two.location}")
+        ask_others(SOON)
         assert client.call(proxy, "lookup", "x") == URI(URI_2)
         client.release(proxy)
 
 
-def test_no_kept_connection_to_a_frozen_node_is_used_again() -> None:
+def test_a_watch_is_asked_of_one_node_because_it_is_to_wait(ask_others: Haste) -> None:
+    with Node(URI_1) as one, Node(URI_2) as two:
+        for node in (one, two):
+            node.methods["watch"] = lambda: Silence
+        with locate(f"{one.location},{two.location}", settings=replace(SETTINGS, commtimeout=0.2)) as proxy:
+            ask_others(SOON)
+            with pytest.raises(TimeoutError):
+                proxy.watch()
+        assert two.calls == []
+
+
+def test_a_read_fails_in_time_when_no_node_answers(client: Any, ask_others: Haste) -> None:
+    with Node(URI_1, end=Silence) as one, Node(URI_2, end=Silence) as two:
+        proxy = client.locate(f"{one.location},{two.location}", replace(SETTINGS, commtimeout=0.5))
+        ask_others(SOON)
+        with pytest.raises(TimeoutError, match=f"no answer from {one.location}, {two.location} in time"):
+            client.call(proxy, "lookup", "x")
+        assert client.call(proxy, "lookup", "x") in (URI(URI_1), URI(URI_2))
+        client.release(proxy)
+
+
+def test_a_batch_of_reads_is_asked_of_the_next_node_when_the_first_is_frozen(ask_others: Haste) -> None:
+    with Node(URI_1) as one, Node(URI_2) as two, locate(f"{one.location},{two.location}", settings=SETTINGS) as proxy:
+        answered = threading.Event()
+        one.methods["lookup"] = lambda name: URI(URI_1) if answered.wait(PATIENCE) else None
+        calls = batch(proxy)
+        calls.lookup("x")
+        ask_others(SOON)
+        assert list(calls() or ()) == [URI(URI_2)]
+        answered.set()
+
+
+def test_no_kept_connection_to_a_frozen_node_is_used_again(ask_others: Haste) -> None:
     async def main() -> None:
         async with await aio.locate_ns(f"{one.location},{two.location}", settings=SETTINGS) as ns:
             await asyncio.gather(*(ns.ping() for _ in range(3)))  # each on a connection of its own, which is kept
             one.ends.append(Silence)
-            ns._pyroTimeout = 0.2
-            with pytest.raises(TimeoutError):
-                await ns.lookup("x")
+            ask_others(SOON)
+            assert await ns.lookup("x") == URI(URI_2)
+            ask_others(NEVER)
             assert await ns.lookup("x") == URI(URI_2)
 
     with Node(URI_1) as one, Node(URI_2) as two:
@@ -440,6 +543,22 @@ def test_a_change_is_made_once_by_one_node_or_said_to_be_uncertain_when_nodes_ar
     assert not found[0] & found[1]
     assert set(written) <= found[0] | found[1] <= set(written) | set(uncertain)
     assert len(uncertain) <= len(threads)
+
+
+def test_reads_of_a_stopped_node_are_answered_by_another_one(
+    client: Any, serve: NameServers, certificates: Certificates, ask_others: Haste
+) -> None:
+    """Without a time limit: they would wait until it goes on. By TLS."""
+    env = variables(certificates.server())
+    one, two = serve(env=env), serve(env=env)
+    proxy = client.locate(f"{one.location},{two.location}", certificates.client(broadcast_addrs=("127.0.0.1",)))
+    one.process.signal(signal.SIGSTOP)
+    ask_others(HASTE)
+    try:
+        assert str(client.call(proxy, "lookup", "Pyro.NameServer").location) == two.location
+        client.release(proxy)
+    finally:
+        one.process.signal(signal.SIGCONT)
 
 
 def test_a_change_after_a_kill_moves_on_without_doubt(client: Any, serve: NameServers) -> None:

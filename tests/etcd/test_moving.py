@@ -37,6 +37,16 @@ def test_what_is_in_etcd_is_exported_with_owners_and_leases(cluster, prefix, fil
     assert records_in((tmp_path / "again").read_bytes().splitlines()) == [*RECORDS, LEASED]
 
 
+def test_what_is_only_read_is_not_marked_as_pyronyms(cluster, prefix, file, tmp_path):
+    done = run([PYRONYM, "export", "--from", cluster.url(prefix), tmp_path / "none"])
+    assert done.status == 0
+    assert done.stderr.startswith("exported 0 names")
+    assert records_in((tmp_path / "none").read_bytes().splitlines()) == []
+    assert not cluster.get(f"{prefix}/pyronym")
+    assert run([PYRONYM, "import", file, "--to", cluster.url(prefix)]).status == 0
+    assert cluster.get(f"{prefix}/pyronym") == '{"v":1,"program":"pyronym"}'
+
+
 def test_an_etcd_that_is_not_there_is_told_at_once(file):
     done = run([PYRONYM, "import", file, "--to", "etcd://127.0.0.1:1/p"])
     assert done.status == 1

@@ -11,7 +11,8 @@ from etcd_cluster import running, wait_until
 from processes import PYRONYM, NameServers, stopping
 from pyronym.client.locate import locateNS
 from pyronym.directory.record import EXPIRED, REGISTERED, REMOVED
-from pyronym.errors import NamingError, StorageError
+from pyronym.errors import NamingError, StorageError, UnchangedError
+from pyronym.service.leasing import Holder, Renewal
 from pyronym.service.pipeline import waited_for
 
 TAGS = frozenset()
@@ -24,6 +25,10 @@ SCHEDULING = 0.5
 
 def register(service, name, uri=URI, **more):
     return waited_for(service.register(name, uri, TAGS, **more))
+
+
+def renew(service, name):
+    return waited_for(service.renew({name: None}, None, Holder(), lambda renewal: renewal))
 
 
 def is_stale(service):
@@ -128,6 +133,23 @@ def test_a_frozen_etcd_stops_changes_but_not_lookups(fragile, node):
     fragile.members[0].signal(signal.SIGCONT)
     wait_until(lambda: not is_stale(a), "it is back")
     register(a, "after")
+
+
+def test_a_lease_is_not_renewed_that_etcd_may_end_before(fragile, node):
+    a = node(fragile.url("p"))
+    register(a, "name", lease=a.new_lease(5))
+    assert renew(a, "name") == Renewal([], [])
+    fragile.members[0].signal(signal.SIGSTOP)
+    wait_until(lambda: is_stale(a), "it knows that it is stale")
+    leases = a._sharing.storage._leases
+    assert renew(a, "name") == Renewal([], [])  # etcd keeps it for 8 seconds
+    clock = leases._clock
+    leases._clock = lambda: clock() + 4
+    with pytest.raises(UnchangedError, match="nothing was changed"):
+        renew(a, "name")
+    fragile.members[0].signal(signal.SIGCONT)
+    wait_until(lambda: leases.outlives(a.get("name").lease), "etcd's lease counts anew")
+    assert renew(a, "name") == Renewal([], [])
 
 
 def test_what_happened_meanwhile_is_known_afterwards_even_if_etcd_has_forgotten_how(fragile, node):

@@ -38,6 +38,22 @@ def copied(cluster: Cluster, copy: Path) -> None:
     cluster.start()
 
 
+def test_one_member_with_other_data_than_the_rest_is_left_and_the_node_is_well_again(tmp_path, node, caplog):
+    folders = tmp_path / "good", tmp_path / "wrong"
+    for folder in folders:
+        folder.mkdir()
+    with running(folders[0], 1) as good, running(folders[1], 1) as wrong:
+        a = node(f"etcd://{good.members[0].location},{wrong.members[0].location}/p")
+        for number in range(5):
+            register(a, f"n{number}")
+        a._sharing.storage._transport.next_endpoint()
+        wait_until(lambda: f"{wrong.members[0].location} answers at revision 1" in caplog.text, "it is told")
+        wait_until(lambda: a.status.stale_since is None, "it is well again")
+        register(a, "after")
+        assert good.get("p/names/after")
+        assert not wrong.get("p/names/after")
+
+
 def test_nodes_of_a_restored_etcd_stay_stale_and_say_that_they_must_be_restarted(tmp_path, node):
     with running(tmp_path, 3) as cluster:
         a = node(cluster.url("p"))

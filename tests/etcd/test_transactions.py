@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import pytest
 from generated import delete, put
 
-from pyronym.storage.etcd.leases import length_class
-from pyronym.storage.etcd.messages_pb2 import TxnResponse
+from pyronym.directory.record import Lease
+from pyronym.storage.etcd.leases import NodeLeases, length_class
+from pyronym.storage.etcd.messages_pb2 import LeaseGrantResponse, LeaseKeepAliveResponse, TxnResponse
 from pyronym.storage.etcd.transactions import grouped, outrun, transaction
+from pyronym.storage.etcd.transport import LEASE_GRANT
 from pyronym.storage.etcd.values import Keys
 from pyronym.storage.shared import Basis, Condition
 
@@ -81,3 +83,26 @@ def test_only_removals_of_leased_records_are_told_to_others():
 )
 def test_leases_of_etcd_are_longer_than_those_of_the_records(seconds, expected):
     assert length_class(seconds) == expected
+
+
+class Granting:
+    """Grants all leases, and keeps all alive."""
+
+    def call(self, method, request, timeout, *, harmless):
+        return LeaseGrantResponse(ID=1) if method is LEASE_GRANT else LeaseKeepAliveResponse(ID=1, TTL=1)
+
+
+@pytest.mark.parametrize(
+    ("lease", "spare"), [(Lease("a", 5.0), 3), (Lease("a", 10.0), 6), (Lease("a", 60.0, ephemeral=True), 6)]
+)
+def test_a_renewal_holds_as_long_as_etcd_keeps_the_record_without_the_node(lease, spare):
+    now = [0.0]
+    leases = NodeLeases(Granting(), 10, 1, lambda: now[0])
+    assert not leases.outlives(lease)
+    leases.for_record(lease)
+    now[0] = spare
+    assert leases.outlives(lease)
+    now[0] = spare + 0.1
+    assert not leases.outlives(lease)
+    leases.keep_alive()
+    assert leases.outlives(lease)

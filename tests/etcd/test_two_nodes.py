@@ -8,7 +8,7 @@ from holding import hold
 
 from etcd_cluster import wait_until
 from pyronym.directory.record import EXPIRED, REGISTERED, REMOVED, UPDATED
-from pyronym.errors import NameTakenError, SecurityError, StorageError, UnknownNameError
+from pyronym.errors import NameTakenError, SecurityError, StorageError, UnchangedError, UnknownNameError
 from pyronym.service.leasing import Holder, Renewal
 from pyronym.service.permissions import Client, parse_permissions
 from pyronym.service.pipeline import waited_for
@@ -347,6 +347,17 @@ def test_a_value_that_this_node_has_not_heard_of_is_not_overwritten_either(clust
             waited_for(outcome)
     waited_for(outcomes[2])
     assert [cluster.get(f"{prefix}/names/{name}") for name in ("name", "fresh")] == ["newer", "newer"]
+
+
+def test_who_is_outrun_by_what_this_node_has_not_heard_of_changes_nothing(cluster, prefix, node):
+    a, late = node(cluster.url(prefix)), node(cluster.url(prefix), etcd_timeout=0.5)
+    register(late, "other")  # it follows
+    release = hold(late._sharing.storage._follower)
+    register(a, "name")
+    with pytest.raises(UnchangedError, match=r"nothing was changed in etcd://.*another node was faster, and this one"):
+        register(late, "name", OTHER, safe=True)
+    assert URI in cluster.get(f"{prefix}/names/name")
+    release()
 
 
 def test_many_who_register_one_name_at_once_all_succeed(two):

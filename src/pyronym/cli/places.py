@@ -166,7 +166,8 @@ class _Storage:
         if self.description.startswith(("sql:", "dbm:")):
             return _others(records_of(*kind_and_path(self.description)))
         with closing(storage_by_name(self.description, self.settings, wait=False)) as store:
-            return _others(store.load())
+            assert isinstance(store, SharedStorage), "no other kind is a place"
+            return _others(store.look())
 
     @contextmanager
     def opened(self) -> Iterator[Target]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import select
 import socket
-from collections.abc import Callable
+import ssl
+import time
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -27,6 +30,8 @@ class SocketStream:
         self.family = int(sock.family)
         self._sock = sock
         self._location = location
+        self._session: ClientSession | None = None  # whose answer is to be taken
+        self._unsent: BaseException | None = None  # why not all of the request could be sent
         self._limited = True  # whether the socket has a timeout, as far as is known
 
     async def exchange(self, session: ClientSession, data: bytes, deadline: Deadline) -> Answer:
@@ -50,44 +55,63 @@ class SocketStream:
 
     def exchange_now(self, session: ClientSession, data: bytes, deadline: Deadline) -> Answer:
         """As `exchange`."""
-        unsent = None
+        self._ask(data, deadline)
+        while (answer := session.next_answer()) is None:
+            session.receive_data(self._receive(deadline))
+        return answer
+
+    async def ask(self, session: ClientSession, data: bytes, deadline: Deadline) -> None:
+        """As Stream says."""
+        self._session = session
+        self._ask(data, deadline)
+
+    def _ask(self, data: bytes, deadline: Deadline) -> None:
         try:
             self.send_now(data, deadline)
         except NotSentError as problem:
-            unsent = problem  # a daemon that refuses a request may close before it has read all; its answer says why
-        try:
-            while (answer := session.next_answer()) is None:
-                session.receive_data(self._receive(deadline))
-        except ConnectionClosedError:
-            if unsent is None:
-                raise
-            try:
-                raise unsent from unsent.__cause__
-            finally:
-                unsent = None  # its traceback has this frame: until they are found, they would keep the socket
-        return answer
+            # Without its traceback, whose frames have this stream: until they are found, they would keep the socket.
+            self._unsent = (problem.__cause__ or problem).with_traceback(None)
 
-    def _receive(self, deadline: Deadline) -> bytes:
+    def take(self) -> Answer | None:
+        """The answer to what was asked last, if it has arrived. Raises as `exchange`."""
+        assert self._session is not None, "something was asked"
+        try:
+            self._session.receive_data(self._receive(None))
+        except TimeoutError:
+            return None
+        return self._session.next_answer()
+
+    def _receive(self, deadline: Deadline | None) -> bytes:
+        """What arrives until then; None: what is here already."""
         try:
             if self._limited or deadline is not ENDLESS:
                 self._limit(deadline)
             data = self._sock.recv(RECEIVE_SIZE)
-        except builtins.TimeoutError as problem:
+        except (builtins.TimeoutError, BlockingIOError, ssl.SSLWantReadError) as problem:
             raise late("receiving", self._location) from problem
         except OSError as problem:
-            raise lost("receiving", self._location, problem) from problem
+            raise self._lost(problem) from self._unsent or problem
         if not data:
-            raise lost("receiving", self._location)
+            raise self._lost(None) from self._unsent
         return data
 
-    def _limit(self, deadline: Deadline) -> None:
-        left = deadline.left()
+    def _lost(self, problem: OSError | None) -> ConnectionClosedError:
+        if self._unsent is None:
+            return lost("receiving", self._location, problem)
+        return lost("sending", self._location, self._unsent, NotSentError)
+
+    def _limit(self, deadline: Deadline | None) -> None:
+        left = 0.0 if deadline is None else deadline.left()
         self._sock.settimeout(left)
         self._limited = left is not None
 
+    def fileno(self) -> int:
+        """The descriptor of the socket, below 0 when it is closed."""
+        return self._sock.fileno()
+
     def ended(self) -> bool:
         """As Stream says."""
-        return self._sock.fileno() < 0 or has_input(self._sock.fileno())
+        return self.fileno() < 0 or has_input(self.fileno())
 
     def close(self) -> None:
         """Close the socket. May be called again."""
@@ -130,6 +154,30 @@ class BlockingNetwork:
             return in_thread(function).result(left)
         except builtins.TimeoutError:
             raise TimeoutError("timed out") from None
+
+    async def first_answer(
+        self, streams: Collection[SocketStream], seconds: float | None
+    ) -> tuple[SocketStream, Answer] | None:
+        """As Network says."""
+        end = None if seconds is None else time.monotonic() + seconds
+        waiting = {stream.fileno(): stream for stream in streams}
+        poll = select.poll()
+        for descriptor in waiting:
+            poll.register(descriptor, select.POLLIN)
+        while ready := poll.poll(None if end is None else max(0.0, end - time.monotonic()) * 1000):
+            for descriptor, _ in ready:
+                stream = waiting[descriptor]
+                try:
+                    answer = stream.take()
+                except ConnectionClosedError:
+                    poll.unregister(descriptor)
+                    del waiting[descriptor]
+                    if not waiting:
+                        raise
+                else:
+                    if answer is not None:
+                        return stream, answer
+        return None
 
     async def receive(self, sock: socket.socket, size: int, deadline: Deadline) -> tuple[bytes, Any]:
         """As Network says."""

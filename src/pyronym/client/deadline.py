@@ -30,10 +30,14 @@ class Deadline:
             raise TimeoutError("timed out")
         return left
 
+    def at_most(self, seconds: float) -> float:
+        """So many seconds, or those until the deadline if it is sooner. TimeoutError when it has passed."""
+        left = self.left()
+        return seconds if left is None else min(seconds, left)
+
     def within(self, seconds: float) -> Deadline:
         """This deadline, or one in so many seconds if that is sooner. TimeoutError when this one has passed."""
-        left = self.left()
-        return Deadline(seconds if left is None else min(seconds, left))
+        return Deadline(self.at_most(seconds))
 
     def share(self, steps: int) -> Deadline:
         """The deadline for the first of several steps that divide the time left evenly."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from pyronym.client.connection import Connection, open_connection
@@ -105,6 +106,22 @@ class Endpoint:
 
     def _pyroSerializerName(self) -> str:
         return self._pyroSerializer or self._pyroSettings.serializer
+
+    def _pyroRequest(
+        self,
+        connection: Connection[Any],
+        method: str,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        *,
+        oneway: bool = False,
+        batch: bool = False,
+    ) -> bytes:
+        """The bytes of a call of the object, as `ClientSession.invoke` says."""
+        object_id, serializer = str(connection.uri.object), self._pyroSerializerName()
+        return connection.session.invoke(
+            object_id, method, args, kwargs, serializer=serializer, oneway=oneway, batch=batch
+        )
 
     def _pyroMissing(self, name: str, kind: str = "attribute or method") -> AttributeError:
         return AttributeError(f"remote object '{self._pyroUri}' has no exposed {kind} '{name}'")

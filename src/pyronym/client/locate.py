@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pyronym.client.blocking import BLOCKING, SocketStream
 from pyronym.client.connection import Connection
 from pyronym.client.deadline import Deadline
 from pyronym.client.endpoint import key_bytes
-from pyronym.client.name_server import NameServerEndpoint, learn_nodes, uri_of
+from pyronym.client.name_server import NameServerEndpoint, uri_of
 from pyronym.client.network import run
 from pyronym.client.nodes import Nodes
 from pyronym.client.proxy import Proxy
-from pyronym.client.repeating import call_node
+from pyronym.client.repeating import AT_ONCE, call_node
 from pyronym.client.resolving import checked_uri, resolve_uri
 from pyronym.client.search import find_name_server, named_nodes
-from pyronym.rpc.client import BATCH_METHOD
+from pyronym.rpc.client import BATCH_METHOD, Answer, Failure
 from pyronym.settings import Settings, config
 from pyronym.uri import URI
 
@@ -51,9 +51,8 @@ def locate(
     """
     key = key_bytes(hmac_key)
     nodes = named_nodes(str(host) if host else None, port, settings)
-    connection = run(find_name_server(BLOCKING, nodes, port, broadcast, settings, key, Deadline(None)))
-    known = Nodes(nodes or [connection.uri])
-    run(learn_nodes(connection, known, settings, Deadline(None)))
+    known = Nodes(nodes)
+    connection = run(find_name_server(BLOCKING, nodes, port, broadcast, settings, key, Deadline(None), known=known))
     if len(known) > 1:
         proxy: Proxy = NameServerProxy(uri_of(known.in_order()), settings=settings, hmac_key=key)
     else:
@@ -66,8 +65,9 @@ class NameServerProxy(NameServerEndpoint, Proxy):
     """A proxy for a name server of several nodes, which moves to the next one when its node gets lost.
 
     Calls that change nothing (`pyronym.client.repeating.READS`) are made again there, and so are changes that certainly
-    have not been carried out. Otherwise a change raises UncertainError, which says what to do. A node that does not
-    answer in time ends the call with a TimeoutError, and the next call goes to another node.
+    have not been carried out. Otherwise a change raises UncertainError, which says what to do. While a node has no
+    answer to what can be answered at once, others are asked, too, and the first answer counts. If none comes in time
+    the call ends with a TimeoutError, and the next one goes to another node.
     """
 
     def _pyroBind(self) -> bool:
@@ -93,7 +93,7 @@ class NameServerProxy(NameServerEndpoint, Proxy):
 
     def _pyroInvokeAtNode(
         self,
-        methods: Iterable[str],
+        methods: Collection[str],
         method: str,
         args: Sequence[object],
         kwargs: Mapping[str, object],
@@ -107,11 +107,34 @@ class NameServerProxy(NameServerEndpoint, Proxy):
                 self._pyroRelease()
             return self._pyroConnect(Deadline(self._pyroTimeout))
 
-        async def ask(_: Connection[SocketStream]) -> Any:
-            return self._pyroAsk(method, args, kwargs, None, oneway, batch)
+        async def ask(connection: Connection[SocketStream]) -> Answer | None:
+            if oneway or not AT_ONCE.issuperset(methods):
+                return self._pyroAsk(method, args, kwargs, None, oneway, batch)
+            return await self._pyroAskAtOnce(connection, method, args, kwargs, batch)
 
         with self._pyroLock:
             return self._pyroOutcome(run(call_node(connect, ask, methods, self._pyroNodes)))
+
+    async def _pyroAskAtOnce(
+        self,
+        connection: Connection[SocketStream],
+        method: str,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        batch: bool,
+    ) -> Answer:
+        try:
+            answering, answer = await self._pyroAskNodes(
+                BLOCKING, connection, method, args, kwargs, Deadline(self._pyroTimeout), batch=batch
+            )
+        except BaseException:
+            self._pyroRelease()
+            raise
+        if answering is not connection:
+            self._pyroAdopt(answering)
+        if isinstance(answer, Failure) and answer.ends_connection:
+            self._pyroRelease()
+        return answer
 
 
 def resolve(uri: str | URI, hmac_key: str | bytes | None = None) -> URI:

@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from pyronym.client.connection import Connection
 from pyronym.client.deadline import Deadline
 from pyronym.client.endpoint import Endpoint
+from pyronym.client.hedging import Race
 from pyronym.client.network import Network, Stream
-from pyronym.client.nodes import Nodes, known_nodes
+from pyronym.client.nodes import Nodes
 from pyronym.client.search import find_name_server
+from pyronym.rpc.client import Answer
 from pyronym.settings import Settings
 from pyronym.uri import NAMESERVER_NAME, URI, name_servers_at
 
@@ -31,19 +33,34 @@ class NameServerEndpoint(Endpoint):
     async def _pyroOpen(self, network: Network[S], deadline: Deadline) -> Connection[S]:
         nodes = self._pyroNodes
         connection = await find_name_server(
-            network, nodes.in_order(), None, False, self._pyroSettings, self._pyroKey, deadline
+            network, nodes.in_order(), None, False, self._pyroSettings, self._pyroKey, deadline, known=nodes
         )
-        await learn_nodes(connection, nodes, self._pyroSettings, deadline)
         nodes.answers(connection.uri)
         return connection
 
+    async def _pyroAskNodes(
+        self,
+        network: Network[S],
+        connection: Connection[S],
+        method: str,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        deadline: Deadline,
+        *,
+        batch: bool = False,
+    ) -> tuple[Connection[S], Answer]:
+        """The first answer to a call that changes nothing, as Race says. Its node is in front then."""
 
-async def learn_nodes(connection: Connection[S], nodes: Nodes, settings: Settings, deadline: Deadline) -> None:
-    """Have `nodes` know all that the name server at the other end knows of, if it is one that does."""
-    if connection.members is None or "nodes" not in connection.members.methods:
-        return
-    told = await connection.call("nodes", (), {}, settings.serializer, deadline.within(settings.locate_timeout))
-    nodes.learn(known_nodes(connection.uri, told, settings.ns_port))
+        def request(asked: Connection[S]) -> bytes:
+            return self._pyroRequest(asked, method, args, kwargs, batch=batch)
+
+        nodes = self._pyroNodes
+        others = [uri for uri in nodes.in_order() if uri != connection.uri]
+        race = Race(network, request, self._pyroSettings, self._pyroKey, deadline)
+        answering, answer = await race.run(connection, others)
+        if answering is not connection:
+            nodes.answers(answering.uri)
+        return answering, answer
 
 
 def uri_of(nodes: Sequence[URI]) -> URI:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from pyronym.client.deadline import Deadline
 from pyronym.rpc.client import Answer, ClientSession
 
 T = TypeVar("T")
-S = TypeVar("S", bound="Stream", covariant=True)
+S = TypeVar("S", bound="Stream")
 
 RECEIVE_SIZE = 65536
 """Bytes that are asked of a socket at once."""
@@ -40,6 +40,14 @@ class Stream(Protocol):
 
         Raises NotSentError if the request cannot have arrived in full, ConnectionClosedError if the stream ends after
         that, TimeoutError at the deadline, or as the session's `next_answer`.
+        """
+        ...
+
+    async def ask(self, session: ClientSession, data: bytes, deadline: Deadline) -> None:
+        """Send a request of `session`, for `Network.first_answer`. TimeoutError at the deadline.
+
+        If it cannot be sent, that is raised where the answer is waited for: a daemon that refuses a request may close
+        before it has read all, and its answer says why.
         """
         ...
 
@@ -70,6 +78,14 @@ class Network(Protocol[S]):
 
     async def in_thread(self, function: Callable[[], T], deadline: Deadline) -> T:
         """What a function gives or raises that blocks and knows no time limit. TimeoutError at the deadline."""
+        ...
+
+    async def first_answer(self, streams: Collection[S], seconds: float | None) -> tuple[S, Answer] | None:
+        """The first answer to the requests that were made by `Stream.ask`; None if there is none after `seconds`.
+
+        Streams that get lost are passed over. Raises what `Stream.exchange` would when all of them have, or for an
+        answer that is none.
+        """
         ...
 
     async def receive(self, sock: socket.socket, size: int, deadline: Deadline) -> tuple[bytes, Any]:

@@ -18,6 +18,9 @@ T = TypeVar("T")
 READS: Final = frozenset({"lookup", "list", "yplookup", "count", "ping", "watch", "nodes", "liveness", "leases"})
 """The methods of name servers that change nothing: to call them twice does no harm."""
 
+AT_ONCE: Final = READS - {"watch"}
+"""Those of them that are answered as soon as may be: while there is no answer, other nodes are asked, too."""
+
 _ADVICE: Final = MappingProxyType(
     {
         "register": "look the name up; to register it again does no harm, but with safe=True it may find itself there",

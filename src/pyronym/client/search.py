@@ -13,6 +13,7 @@ from pyronym.client.deadline import Deadline
 from pyronym.client.dialing import Target, addresses
 from pyronym.client.multicast import interfaces_of, multicast_group
 from pyronym.client.network import Network, Stream
+from pyronym.client.nodes import HASTE, Nodes, known_nodes
 from pyronym.errors import NameServerNotFoundError, PyroError, TimeoutError
 from pyronym.settings import Settings
 from pyronym.tls import explained
@@ -29,10 +30,6 @@ _BROADCAST_TRIES = 4
 """How often the question is broadcast, evenly spread over the time there is. Datagrams get lost."""
 _DEBIAN_ADDRESS = "127.0.1.1"
 """What Debian gives the host's own name, and so where a name server started with that name listens."""
-_HASTE: Final = 0.25
-"""Seconds that each of several nodes gets at first, so that a machine that is off costs no more. RFC 8305 starts the
-next attempt after as long; it keeps the first one going meanwhile, which blocking clients could do in threads only.
-"""
 
 
 def named_nodes(host: str | None, port: int | None, settings: Settings) -> tuple[URI, ...]:
@@ -53,14 +50,17 @@ async def find_name_server(
     settings: Settings,
     hmac_key: bytes | None,
     deadline: Deadline,
+    *,
+    known: Nodes | None = None,
 ) -> Connection[S]:
     """A connection to the first of the `nodes` that answers, or without any to a name server that can be found.
 
     `port` is that of the name server, and of the broadcast where one is made. Without nodes the settings say where:
-    NS_HOST if that is this machine, then whoever answers a broadcast, then NS_HOST wherever it is. Ends within the
-    LOCATE_TIMEOUT of the settings. Raises NameServerNotFoundError, PyroError when NS_HOST is no host.
+    NS_HOST if that is this machine, then whoever answers a broadcast, then NS_HOST wherever it is. `known` learns of
+    the one that is found, which is asked for the nodes that it knows, too. Ends within the LOCATE_TIMEOUT of the
+    settings. Raises NameServerNotFoundError, PyroError when NS_HOST is no host.
     """
-    search = _Search(network, settings, hmac_key, deadline.within(settings.locate_timeout))
+    search = _Search(network, settings, hmac_key, deadline.within(settings.locate_timeout), known)
     if nodes:
         return await search.first_of(nodes)
     (own,) = name_servers_at(settings.ns_host, settings.ns_port)
@@ -88,11 +88,19 @@ _Step = Callable[[Deadline], Awaitable["Connection[S] | None"]]
 class _Search(Generic[S]):
     """One search: its steps share the time, and what they find out goes into `attempts`."""
 
-    def __init__(self, network: Network[S], settings: Settings, hmac_key: bytes | None, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        network: Network[S],
+        settings: Settings,
+        hmac_key: bytes | None,
+        deadline: Deadline,
+        known: Nodes | None,
+    ) -> None:
         self._network = network
         self._settings = settings
         self._hmac_key = hmac_key
         self._deadline = deadline
+        self._known = known
         self._attempts: dict[str, str] = {}
         self._late: set[URI] = set()  # those that may only have been too slow
 
@@ -108,7 +116,9 @@ class _Search(Generic[S]):
         raise NameServerNotFoundError(self._attempts.items())
 
     async def first_of(self, nodes: Sequence[URI]) -> Connection[S]:
-        """A connection to the first of `nodes` that answers; `_HASTE` says how. None of them is asked in vain twice."""
+        """A connection to the first of `nodes` that answers; each has `HASTE` seconds at first, and those
+        that were only late an even share of the rest.
+        """
         if len(nodes) == 1:
             return await self.run([partial(self.connect, nodes[0])])
         return await self.run(
@@ -119,7 +129,7 @@ class _Search(Generic[S]):
         )
 
     async def _connect_in_haste(self, uri: URI, deadline: Deadline) -> Connection[S] | None:
-        return await self.connect(uri, deadline.within(_HASTE))
+        return await self.connect(uri, deadline.within(HASTE))
 
     async def _connect_late(self, uri: URI, deadline: Deadline) -> Connection[S] | None:
         return await self.connect(uri, deadline) if uri in self._late else None
@@ -127,7 +137,10 @@ class _Search(Generic[S]):
     async def connect(self, uri: URI, deadline: Deadline) -> Connection[S] | None:
         """A connection to the name server at `uri`, if there is one."""
         try:
-            return await open_connection(self._network, uri, self._settings, deadline, hmac_key=self._hmac_key)
+            connection = await open_connection(self._network, uri, self._settings, deadline, hmac_key=self._hmac_key)
+            if self._known is not None:
+                await self._learn(self._known, connection, deadline)
+            return connection
         except PyroError as problem:
             if isinstance(problem, TimeoutError):
                 self._late.add(uri)
@@ -135,6 +148,17 @@ class _Search(Generic[S]):
             cause = problem.__cause__ or problem
             self._attempts[str(uri.location)] = explained(cause) if isinstance(cause, OSError) else str(cause)
             return None
+
+    async def _learn(self, known: Nodes, connection: Connection[S], deadline: Deadline) -> None:
+        """Have `known` know the name server that was found, and all that it knows of, if it is one that does."""
+        told: object = None
+        if connection.members is not None and "nodes" in connection.members.methods:
+            try:
+                told = await connection.call("nodes", (), {}, self._settings.serializer, deadline)
+            except BaseException:
+                connection.close()
+                raise
+        known.learn(known_nodes(connection.uri, told, self._settings.ns_port))
 
     async def connect_to_debian(self, uri: URI, deadline: Deadline) -> Connection[S] | None:
         """As `connect`, if this machine's own name stands for 127.0.1.1. If nobody says so in time, it does not."""

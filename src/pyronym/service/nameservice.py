@@ -112,7 +112,7 @@ class NameService:
         directory, lock, settled = self._directory, self._lock, self._settled
         if isinstance(storage, SharedStorage):
             shared_pipeline = SharedPipeline(directory, storage, lock, settled, self._deliver)
-            return Sharing(directory, self._leasing, shared_pipeline)
+            return Sharing(directory, self._leasing, shared_pipeline, storage)
         pipeline = Pipeline(directory, storage, lock, settled, self._follow, self._deliver)
         return Alone(directory, self._leasing, pipeline)
 

@@ -19,18 +19,21 @@ from pyronym.service.leasing import Leasing, Renewal, Renewing
 from pyronym.service.pipeline import Note, Outcome
 from pyronym.service.shared_pipeline import SharedPipeline
 from pyronym.storage.health import Health
-from pyronym.storage.shared import Basis, Condition
+from pyronym.storage.shared import Basis, Condition, SharedStorage
 
 T = TypeVar("T")
 
 
 class Sharing(Changes):
-    """The changes of one node of several, by way of `pipeline`."""
+    """The changes of one node of several, by way of `pipeline`, in `storage`."""
 
-    def __init__(self, directory: Directory, leasing: Leasing, pipeline: SharedPipeline) -> None:
+    def __init__(
+        self, directory: Directory, leasing: Leasing, pipeline: SharedPipeline, storage: SharedStorage
+    ) -> None:
         self._directory = directory
         self._leasing = leasing
         self._pipeline = pipeline
+        self._storage = storage
 
     @property
     def health(self) -> Health:
@@ -111,6 +114,7 @@ class Sharing(Changes):
         if lease is None or wanted.names[name] not in (None, lease.id):
             return Renewal([], [name])
         if self._leasing.counts(lease):
+            self._storage.check_renewal(lease)
             self._leasing.renew(name, lease, wanted.holder)
         else:
             lease = self._leasing.taken_over(lease, name, wanted.holder)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
-from pyronym.directory.record import Change, Record
+from pyronym.directory.record import Change, Lease, Record
 from pyronym.errors import StorageError
 from pyronym.storage.base import ChangeRefusedError, Storage
 
@@ -105,12 +105,20 @@ class SharedStorage(Storage, Protocol):
     def local_host(self) -> str | None:
         """The address of this machine on the way to the storage, as far as it is known."""
 
+    def look(self) -> Iterable[Record]:
+        """All records, for one who only looks: unlike `load` this writes nothing at all. Raises StorageError."""
+
     def follow(self, listener: Listener) -> None:
         """Have `listener` told of what happens from the revision of `load` on, until the storage is closed."""
 
     def transact(self, items: Sequence[SharedItem]) -> list[StorageError | None]:
         """Make the changes of items, in their order. For each item None when they are durable and the listener was told
         of them, otherwise why not; OutrunError if its condition did not hold, at a revision that the listener knows.
+        """
+
+    def check_renewal(self, lease: Lease) -> None:
+        """UnchangedError if a record whose lease this node counts may go before that, if it counts anew from now on:
+        because the storage has not heard of this node for too long. Never waits.
         """
 
     def announce(self, about: Mapping[str, object]) -> None:

@@ -21,7 +21,7 @@ from pyronym.client.endpoint import key_bytes
 from pyronym.client.nodes import Nodes
 from pyronym.client.roster import Ask, Connect, Roster, Wait
 from pyronym.client.search import find_name_server, named_nodes
-from pyronym.errors import ConnectionClosedError, NameServerNotFoundError, PyroError, TimeoutError
+from pyronym.errors import ConnectionClosedError, NameServerNotFoundError, PyroError, TimeoutError, UnchangedError
 from pyronym.settings import Settings, config
 from pyronym.uri import URI
 
@@ -317,12 +317,13 @@ class Keeper:
         deadline = Deadline(max(PATIENCE, self._roster.interval))
         try:
             answer = await connection.call(ask.method, ask.args, ask.kwargs, self._place.settings.serializer, deadline)
-        except (ConnectionClosedError, TimeoutError) as problem:
-            self._nodes.is_gone(connection.uri)
-            self._disconnect()
-            notices = self._roster.hung_up(problem, self._loop.time())
         except Exception as problem:  # whatever a name server raises
-            notices = self._roster.refused(problem, self._loop.time())
+            if isinstance(problem, ConnectionClosedError | TimeoutError) or self._is_cut_off(problem):
+                self._nodes.is_gone(connection.uri)
+                self._disconnect()
+                notices = self._roster.hung_up(problem, self._loop.time())
+            else:
+                notices = self._roster.refused(problem, self._loop.time())
         else:
             notices = self._roster.answered(answer, self._loop.time())
         self._tell(notices)
@@ -331,6 +332,10 @@ class Keeper:
             log.warning(
                 "the name server at %s knows no leases: names of programs that die will stay", connection.uri.location
             )
+
+    def _is_cut_off(self, problem: Exception) -> bool:
+        """Whether another node may be able to do what this one cannot."""
+        return isinstance(problem, UnchangedError) and len(self._nodes) > 1
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -15,9 +15,9 @@ from pyronym.client.aio.proxy import Items, Proxy
 from pyronym.client.deadline import Deadline
 from pyronym.client.endpoint import key_bytes
 from pyronym.client.following import POLL, Follower
-from pyronym.client.name_server import NameServerEndpoint, learn_nodes, uri_of
+from pyronym.client.name_server import NameServerEndpoint, uri_of
 from pyronym.client.nodes import Nodes
-from pyronym.client.repeating import call_node
+from pyronym.client.repeating import AT_ONCE, call_node
 from pyronym.client.resolving import checked_uri, resolve_uri
 from pyronym.client.search import find_name_server, named_nodes
 from pyronym.client.watching import Event, pauses
@@ -43,9 +43,8 @@ async def locate_ns(
     """
     settings, key = settings or config.settings, key_bytes(hmac_key)
     nodes = named_nodes(host, port, settings)
-    connection = await find_name_server(LOOP, nodes, port, broadcast, settings, key, Deadline(None))
-    known = Nodes(nodes or [connection.uri])
-    await learn_nodes(connection, known, settings, Deadline(None))
+    known = Nodes(nodes)
+    connection = await find_name_server(LOOP, nodes, port, broadcast, settings, key, Deadline(None), known=known)
     proxy = NameServer(uri_of(known.in_order()), settings=settings, hmac_key=key)
     proxy._pyroAdopt(connection)
     proxy._pyroNodes.answers(connection.uri)
@@ -64,8 +63,9 @@ class NameServer(NameServerEndpoint, Proxy):
     """A proxy for a name server, which moves to the next node when its node gets lost, if it has several.
 
     Calls that change nothing (`pyronym.client.repeating.READS`) are made again there, and so are changes that certainly
-    have not been carried out. Otherwise a change raises UncertainError, which says what to do. A node that does not
-    answer in time ends the call with a TimeoutError, and the next call goes to another node.
+    have not been carried out. Otherwise a change raises UncertainError, which says what to do. While a node has no
+    answer to what can be answered at once, others are asked, too, and the first answer counts. If none comes in time
+    the call ends with a TimeoutError, and the next one goes to another node.
     """
 
     def watch(self, prefix: str = "", *, poll: float = POLL) -> Watch:
@@ -85,6 +85,21 @@ class NameServer(NameServerEndpoint, Proxy):
             return await self._pyroAsk(connection, method, args, kwargs, deadline)
 
         return self._pyroOutcome(await call_node(connect, ask, [method], self._pyroNodes))
+
+    async def _pyroExchange(
+        self,
+        connection: LoopConnection,
+        method: str,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        deadline: Deadline,
+    ) -> tuple[LoopConnection, Answer]:
+        if method not in AT_ONCE:
+            return await super()._pyroExchange(connection, method, args, kwargs, deadline)
+        answering, answer = await self._pyroAskNodes(LOOP, connection, method, args, kwargs, deadline)
+        if answering is not connection:
+            self._pyroPool.replace(connection, answering)
+        return answering, answer
 
     def _pyroIsUsable(self, connection: LoopConnection) -> bool:
         return super()._pyroIsUsable(connection) and connection.uri == self._pyroNodes.first

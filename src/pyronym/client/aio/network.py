@@ -7,15 +7,14 @@ import builtins
 import errno
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from pyronym.client.connection import late, lost
 from pyronym.client.deadline import Deadline, in_thread
 from pyronym.client.network import Tls, has_input
-from pyronym.errors import NotSentError, TimeoutError
+from pyronym.errors import ConnectionClosedError, NotSentError, TimeoutError
 from pyronym.rpc.client import Answer, ClientSession
 
 T = TypeVar("T")
@@ -37,7 +36,7 @@ class LoopStream(asyncio.Protocol):
         self._session: ClientSession | None = None  # whose answer is waited for
         self._answer: asyncio.Future[Answer] | None = None
         self._sent: asyncio.Future[None] | None = None  # there while bytes wait to be sent
-        self._ended = False
+        self._connected = self._ended = False
 
     # What the loop calls
 
@@ -46,6 +45,9 @@ class LoopStream(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are such, but not by their class
         self.family = int(transport.get_extra_info("socket").family)
         self._transport.set_write_buffer_limits(high=0)  # so that we know whether anything waits to be sent
+        self._connected = True
+        if self._ended:  # nobody wants it any more
+            self.close()
 
     def pause_writing(self) -> None:
         """Some bytes have to wait."""
@@ -99,14 +101,31 @@ class LoopStream(asyncio.Protocol):
 
     async def exchange(self, session: ClientSession, data: bytes, deadline: Deadline) -> Answer:
         """As Stream says."""
-        answer: asyncio.Future[Answer] = self._loop.create_future()
-        self._session, self._answer = session, answer
+        answer = self._answer_to(session)
         try:
             async with self._transmitting(data, "receiving", deadline):
                 return await answer
         finally:
             self._answer = None
             _see(answer)
+
+    async def ask(self, session: ClientSession, data: bytes, deadline: Deadline) -> None:
+        """As Stream says."""
+        answer = self._answer_to(session)
+        if self._ended:
+            answer.set_exception(lost("sending", self._location, None, NotSentError))
+        else:
+            self._transport.write(data)
+
+    def _answer_to(self, session: ClientSession) -> asyncio.Future[Answer]:
+        self._session, self._answer = session, self._loop.create_future()
+        return self._answer
+
+    @property
+    def answer(self) -> asyncio.Future[Answer]:
+        """That to what was asked last."""
+        assert self._answer is not None, "something was asked"
+        return self._answer
 
     async def send(self, data: bytes, deadline: Deadline) -> None:
         """As Stream says."""
@@ -137,7 +156,10 @@ class LoopStream(asyncio.Protocol):
     def close(self) -> None:
         """Close it at once. May be called again."""
         self._ended = True
-        self._transport.abort()
+        if self._answer is not None:
+            _see(self._answer)
+        if self._connected:
+            self._transport.abort()
 
     def close_soon(self) -> None:
         """Close it, from whatever thread; nothing happens when its loop is closed."""
@@ -193,16 +215,23 @@ class LoopNetwork:
     ) -> LoopStream:
         """As Network says."""
         loop = asyncio.get_running_loop()
-        make = partial(LoopStream, location)
+        stream = LoopStream(location)
         context, host = tls or (None, None)
+        reached = False
         try:
             async with asyncio.timeout(deadline.left()):
                 await reach(sock, address)
+                reached = True
                 if sock.family == socket.AF_UNIX:
-                    return (await loop.create_unix_connection(make, sock=sock))[1]
-                return (await loop.create_connection(make, sock=sock, ssl=context, server_hostname=host))[1]
+                    await loop.create_unix_connection(lambda: stream, sock=sock)
+                else:
+                    await loop.create_connection(lambda: stream, sock=sock, ssl=context, server_hostname=host)
+                return stream
         except BaseException as problem:
-            sock.close()
+            if reached:  # a transport has the socket, and would know its descriptor when that is another's
+                stream.close()
+            else:
+                sock.close()
             if isinstance(problem, builtins.TimeoutError) and not problem.args:
                 raise builtins.TimeoutError("timed out") from None
             raise
@@ -215,6 +244,28 @@ class LoopNetwork:
                 return await outcome
         except builtins.TimeoutError:
             raise TimeoutError("timed out") from None
+
+    async def first_answer(
+        self, streams: Collection[LoopStream], seconds: float | None
+    ) -> tuple[LoopStream, Answer] | None:
+        """As Network says."""
+        waiting = {stream.answer: stream for stream in streams}
+        problem: ConnectionClosedError | None = None
+        loop = asyncio.get_running_loop()
+        end = None if seconds is None else loop.time() + seconds
+        while waiting:
+            left = None if end is None else max(0.0, end - loop.time())
+            done, _ = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                return None
+            for answer in done:
+                stream = waiting.pop(answer)
+                try:
+                    return stream, answer.result()
+                except ConnectionClosedError as loss:
+                    problem = loss
+        assert problem is not None, "there was one for each stream"
+        raise problem
 
     async def receive(self, sock: socket.socket, size: int, deadline: Deadline) -> tuple[bytes, Any]:
         """As Network says."""

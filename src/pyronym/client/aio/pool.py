@@ -66,6 +66,12 @@ class Pool:
         else:
             connection.close()  # the proxy was released meanwhile
 
+    def replace(self, connection: LoopConnection, by: LoopConnection) -> None:
+        """Have another connection in the place of one that is in use, and closed."""
+        if connection in self._used:
+            self._used.remove(connection)
+            self._used.add(by)
+
     def lend(self, connection: LoopConnection) -> None:
         """Let its user have a connection for as long as it wants. It may be given to `keep` then."""
         self._free.release()

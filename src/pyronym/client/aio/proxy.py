@@ -121,12 +121,11 @@ class Proxy(Endpoint):
         try:
             self._pyroCheck(method, args)
             oneway = method in self._pyroOneway
-            object_id, serializer = str(connection.uri.object), self._pyroSerializerName()
-            data = connection.session.invoke(object_id, method, args, kwargs, serializer=serializer, oneway=oneway)
             if oneway:
+                data = self._pyroRequest(connection, method, args, kwargs, oneway=True)
                 await connection.stream.send(data, deadline)
                 return None
-            answer = await connection.stream.exchange(connection.session, data, deadline)
+            connection, answer = await self._pyroExchange(connection, method, args, kwargs, deadline)
             if isinstance(answer, Failure) and answer.ends_connection:
                 connection.close()
             if isinstance(answer, ItemStream):
@@ -137,6 +136,18 @@ class Proxy(Endpoint):
         finally:
             if not lent:
                 self._pyroPool.give(connection)
+
+    async def _pyroExchange(
+        self,
+        connection: LoopConnection,
+        method: str,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        deadline: Deadline,
+    ) -> tuple[LoopConnection, Answer]:
+        """The answer to a call, and the connection of the pool that it came by; the one that is given if it fails."""
+        data = self._pyroRequest(connection, method, args, kwargs)
+        return connection, await connection.stream.exchange(connection.session, data, deadline)
 
     def _pyroCheck(self, method: str, args: Sequence[object]) -> None:
         """Raise AttributeError for what the object is known not to have."""

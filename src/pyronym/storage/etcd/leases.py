@@ -50,10 +50,24 @@ class NodeLeases:
 
     def for_record(self, lease: Lease) -> int:
         """The id of etcd's lease for a record with this one. EtcdError if there can be none."""
+        return self.of_length(length_class(self._seconds(lease)))
+
+    def outlives(self, lease: Lease) -> bool:
+        """Whether etcd keeps a record with this lease as long as it is to be kept when it is renewed now. Never waits.
+
+        It does as long as its own lease is kept alive: that is longer. Where etcd is away, it does for a while.
+        """
+        seconds = self._seconds(lease)
+        length = length_class(seconds)
+        granted = self._granted.get(length)
+        return granted is not None and granted.kept + length >= self._clock() + seconds
+
+    def _seconds(self, lease: Lease) -> float:
+        """How long a record stays that is not renewed."""
         ends = [] if lease.seconds is None else [lease.seconds]
         if lease.ephemeral:
             ends.append(self._grace)
-        return self.of_length(length_class(max(min(ends), 0.1)))
+        return max(min(ends), 0.1)
 
     def of_length(self, seconds: int) -> int:
         """The id of etcd's lease that ends so long after this node. EtcdError if there can be none."""

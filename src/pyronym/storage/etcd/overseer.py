@@ -38,6 +38,7 @@ class Overseer:
         self, transport: Transport, keys: Keys, contents: Contents, leases: NodeLeases, follower: Follower, node: str
     ) -> None:
         self._transport = transport
+        self._question = RangeRequest(key=keys.format, keys_only=True)
         self._keys = keys
         self._contents = contents
         self._leases = leases
@@ -104,13 +105,9 @@ class Overseer:
             raise EtcdError(self._gone_back)
         known = self._follower.revision
         began = time.time()
-        asked = RangeRequest(key=self._keys.format, keys_only=True)
-        revision = self._transport.call(RANGE, asked, LOOK_SECONDS, harmless=True).header.revision
+        revision = self._transport.call(RANGE, self._question, LOOK_SECONDS, harmless=True).header.revision
         if revision < known:
-            back = f"from revision {known} to {revision}"
-            self._gone_back = f"etcd went back {back}, as after a restore: restart this node"
-            self._follower.close()  # what happens there from now on must not be mixed into what was here
-            raise EtcdError(self._gone_back)
+            self._look_back(self._transport.endpoint, revision, known)
         if self._follower.endpoint not in (None, self._transport.endpoint):
             self._follower.begin_again()
         self._keep_alive()
@@ -119,6 +116,32 @@ class Overseer:
         else:
             self._follower.begin_again()
             raise EtcdError("the watch brings nothing, although etcd answers")
+
+    def _look_back(self, member: str, revision: int, known: int) -> None:
+        """Find out whether etcd has gone back, or only one member has other data than the rest. EtcdError either way.
+
+        Each member asks the others, so a healthy one never knows less than what another one has answered before. Only
+        if this one still does, it is at odds with them; otherwise they may have come to `known` anew.
+        """
+        others = [endpoint for endpoint in self._transport.endpoints if endpoint != member]
+        if any(self._revision_at(other) >= known for other in others) and self._revision_at(member) < known:
+            self._transport.leave(member)
+            self._follower.begin_again()
+            raise EtcdError(
+                f"{member} answers at revision {revision}, and others have come to {known} before: look at that member"
+            )
+        back = f"from revision {known} to {revision}"
+        self._gone_back = f"etcd went back {back}, as after a restore: restart this node"
+        self._follower.close()  # what happens there from now on must not be mixed into what was here
+        raise EtcdError(self._gone_back)
+
+    def _revision_at(self, member: str) -> int:
+        """That of etcd as one member knows it; -1 if it does not answer."""
+        try:
+            return self._transport.call_at(member, RANGE, self._question, LOOK_SECONDS).header.revision
+        except EtcdError as problem:
+            log.info("%s does not say at which revision it is: %s", member, problem)
+            return -1
 
     def _keep_alive(self) -> None:
         """A refusal is no sign that etcd is away: it may have no space left."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Final
 
-from pyronym.directory.record import Change, Record
+from pyronym.directory.record import Change, Lease, Record
 from pyronym.errors import StorageError, UnchangedError
 from pyronym.settings import Settings
 from pyronym.storage.base import ChangeRefusedError, failure, refusal
@@ -53,6 +53,9 @@ _ADVICE: Final = {
     NO_SPACE: "compact and defragment etcd, then switch its alarm off (etcdctl alarm disarm)",
 }
 
+
+_OUTRUN: Final = "another node was faster"
+_UNHEARD: Final = "another node was faster, and this one has not heard of what it did yet"
 
 _ON_NOTHING: Final = Basis(Condition.NONE, 0)
 
@@ -112,10 +115,13 @@ class EtcdStorage:
     def load(self) -> Iterable[Record]:
         """All records. Raises StorageError."""
         self._check_open()
-        try:
-            self.revision, records = self._reached(self._read)
-        except RefusedError as problem:
-            raise failure("cannot read", self.description, problem, _advice(problem)) from problem
+        self.revision, records = self._reached(self._begin)
+        return records
+
+    def look(self) -> Iterable[Record]:
+        """As every shared storage's."""
+        self._check_open()
+        _, records = self._reached(self._read)
         return records
 
     def follow(self, listener: Listener) -> None:
@@ -163,6 +169,11 @@ class EtcdStorage:
         if error is not None:
             raise error
 
+    def check_renewal(self, lease: Lease) -> None:
+        """As every shared storage's."""
+        if not self._leases.outlives(lease):
+            raise self._unchanged(self.freshness.reason or "etcd's lease has ended, or was not kept alive in time")
+
     def transact(self, items: Sequence[SharedItem]) -> list[StorageError | None]:
         """As every shared storage's."""
         outcomes: list[StorageError | None] = []
@@ -188,13 +199,14 @@ class EtcdStorage:
             except StorageError as problem:
                 errors |= {id(item): problem for item in left}
                 break
-            late = self._catch_up(answer.header.revision, deadline)
+            revision = answer.header.revision
+            known = self._catch_up(revision, deadline)
             if answer.succeeded:
-                errors |= {id(item): late for item in left if late is not None}
+                errors |= {id(item): self._half_done(revision) for item in left if not known}
                 break
             losers = outrun(left, answer)
             assert losers, "a transaction fails only if a condition does not hold"
-            errors |= {id(item): late or OutrunError("another node was faster") for item in losers}
+            errors |= {id(item): OutrunError(_OUTRUN) if known else self._unchanged(_UNHEARD) for item in losers}
             left = [item for item in left if id(item) not in errors]
         return [errors.get(id(item)) for item in group]
 
@@ -247,17 +259,16 @@ class EtcdStorage:
         self._leases.forget()  # one has ended while etcd was away
         return self._transport.call(TXN, transaction(items, self._keys, self._leases.for_record), timeout)
 
-    def _catch_up(self, revision: int, deadline: float) -> StorageError | None:
-        """Wait until this node knows what has happened. If it does not in time, why that is bad."""
+    def _catch_up(self, revision: int, deadline: float) -> bool:
+        """Whether this node knows what has happened up to a revision, for which it waits."""
         if self._follower is None or self._overseer is None:
-            return None
+            return True
         began = time.monotonic()
         if self._follower.wait_for(revision, max(deadline - began, 0.1)):
             self._overseer.lag = time.monotonic() - began
-            return None
+            return True
         self._suspect("the watch brings nothing, although etcd answers")
-        why = f"etcd took it, at revision {revision}, but this node has not heard of it yet"
-        return failure("half done in", self.description, why, "ask again in a moment")
+        return False
 
     def _suspect(self, problem: object) -> None:
         if self._overseer is not None:
@@ -265,12 +276,17 @@ class EtcdStorage:
 
     # Beginning
 
-    def _read(self) -> tuple[int, list[Record]]:
-        self._check_format()
+    def _begin(self) -> tuple[int, list[Record]]:
+        if not self._is_marked():
+            self._mark()
         return self._reader.read()
 
-    def _check_format(self) -> None:
-        """See to it that the prefix is ours. StorageError if it is not."""
+    def _read(self) -> tuple[int, list[Record]]:
+        self._is_marked()
+        return self._reader.read()
+
+    def _is_marked(self) -> bool:
+        """Whether the prefix says that it is ours; if not, nothing is there. StorageError if it is somebody else's."""
         answer = self._transport.call(RANGE, RangeRequest(key=self._keys.format), READ_SECONDS, harmless=True)
         found = answer.kvs
         if not found:
@@ -279,14 +295,14 @@ class EtcdStorage:
             anything = RangeRequest(**self._keys.everything._asdict(), limit=1, revision=revision)
             if self._transport.call(RANGE, anything, READ_SECONDS, harmless=True).kvs:
                 raise self._foreign("there are other keys below it")
-            self._mark()
-            return
+            return False
         try:
             content = loads(found[0].value)
         except ValueError as problem:
             raise self._foreign(str(problem)) from problem
         if content.get("program") != _PROGRAM:
             raise self._foreign("its key says so")
+        return True
 
     def _mark(self) -> None:
         request = TxnRequest()
@@ -296,14 +312,14 @@ class EtcdStorage:
         self._transport.call(TXN, request, READ_SECONDS, harmless=True)
 
     def _reached(self, action: Callable[[], tuple[int, list[Record]]]) -> tuple[int, list[Record]]:
-        """What `action` gives, when etcd can be reached."""
+        """What `action` gives, when etcd can be reached. StorageError if it does not let us."""
         told = None
         while True:
             try:
                 return action()
             except RefusedError as problem:
                 if problem.code != OUT_OF_RANGE:  # compacted while it was read
-                    raise
+                    raise failure("cannot read", self.description, problem, _advice(problem)) from problem
             except (UnreachableError, UnansweredError) as problem:
                 if not self._wait or getattr(problem, "for_good", False):
                     raise failure("cannot reach", self.description, problem, _where_to_look(problem)) from problem
@@ -322,6 +338,10 @@ class EtcdStorage:
 
     def _foreign(self, why: str) -> StorageError:
         return failure("cannot use", self.description, f"the prefix is not pyronym's: {why}", "give another one")
+
+    def _half_done(self, revision: int) -> StorageError:
+        why = f"etcd took it, at revision {revision}, but this node has not heard of it yet"
+        return failure("half done in", self.description, why, "ask again in a moment")
 
     def _unchanged(self, why: object) -> StorageError:
         return UnchangedError(f"{self.description}: {why}; try again when etcd is back")

@@ -13,7 +13,7 @@ import ssl
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -133,6 +133,21 @@ class Transport:
         """Ask another member first from now on."""
         self._preferred = (self._preferred + 1) % len(self._address.endpoints)
 
+    @property
+    def endpoints(self) -> Sequence[str]:
+        """All members."""
+        return self._address.endpoints
+
+    def leave(self, endpoint: str) -> None:
+        """Ask another member first from now on, if it is this one until now."""
+        with self._lock:
+            if endpoint == self.endpoint:
+                self.next_endpoint()
+
+    def call_at(self, endpoint: str, method: Method[RequestT, AnswerT], request: RequestT, timeout: float) -> AnswerT:
+        """The answer of one member to a request, within `timeout` seconds. EtcdError."""
+        return self._authenticated(endpoint, method, request, timeout)
+
     def call(
         self, method: Method[RequestT, AnswerT], request: RequestT, timeout: float, *, harmless: bool = False
     ) -> AnswerT:
@@ -153,7 +168,7 @@ class Transport:
             except (UnreachableError, UnansweredError) as problem:
                 problems.append(f"{endpoint}: {problem}")
                 for_good = for_good and getattr(problem, "for_good", False)
-                self._leave(endpoint)
+                self.leave(endpoint)
                 if isinstance(problem, UnansweredError) and not harmless:
                     raise UnansweredError(problems[-1]) from problem
             if time.monotonic() >= deadline:
@@ -169,7 +184,7 @@ class Transport:
             response_deserializer=method.answer.FromString,
         )
         answers = open_stream(request, metadata=self._metadata())
-        return Stream(answers, endpoint, partial(self._leave, endpoint), tls=self._address.tls)
+        return Stream(answers, endpoint, partial(self.leave, endpoint), tls=self._address.tls)
 
     def close(self) -> None:
         """Close all connections."""
@@ -177,11 +192,6 @@ class Transport:
             for channel in self._members.values():
                 channel.close()
             self._members.clear()
-
-    def _leave(self, endpoint: str) -> None:
-        with self._lock:
-            if endpoint == self.endpoint:
-                self.next_endpoint()
 
     def _channel(self, endpoint: str) -> grpc.Channel:
         with self._lock:
