@@ -141,7 +141,7 @@ def test_a_lease_is_not_renewed_that_etcd_may_end_before(fragile, node):
     assert renew(a, "name") == Renewal([], [])
     fragile.members[0].signal(signal.SIGSTOP)
     wait_until(lambda: is_stale(a), "it knows that it is stale")
-    leases = a._sharing.storage._leases
+    leases = a.node._storage._leases
     assert renew(a, "name") == Renewal([], [])  # etcd keeps it for 8 seconds
     clock = leases._clock
     leases._clock = lambda: clock() + 4

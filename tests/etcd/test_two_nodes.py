@@ -352,7 +352,7 @@ def test_a_value_that_this_node_has_not_heard_of_is_not_overwritten_either(clust
 def test_who_is_outrun_by_what_this_node_has_not_heard_of_changes_nothing(cluster, prefix, node):
     a, late = node(cluster.url(prefix)), node(cluster.url(prefix), etcd_timeout=0.5)
     register(late, "other")  # it follows
-    release = hold(late._sharing.storage._follower)
+    release = hold(late.node._storage._follower)
     register(a, "name")
     with pytest.raises(UnchangedError, match=r"nothing was changed in etcd://.*another node was faster, and this one"):
         register(late, "name", OTHER, safe=True)
