@@ -15,7 +15,7 @@ from browsing import DESK, PHONE, SCREENSHOTS, a_browser, a_page, needs_browser
 from lab import Lab, a_lab, file_with
 from playwright.sync_api import Browser, Page, expect
 
-from etcd_cluster import wait_until
+from etcd_cluster import etcd_program, running, wait_until
 from http_client import Http
 from processes import NameServers
 from pyronym.client.proxy import Proxy
@@ -257,6 +257,23 @@ def test_a_record_tells_how_the_last_probe_has_found_its_object(page: Page, lab:
 def test_a_record_of_an_earlier_run_says_that_it_is_not_remembered(page: Page, lab: Lab):
     open_page(page, lab.http, "name/lab.sensor.1")
     expect(page.get_by_text("not remembered")).to_be_visible()
+
+
+@pytest.mark.skipif(etcd_program() is None, reason="etcd is not installed")
+def test_what_another_node_has_changed_is_put_down_to_nobody_here(page: Page, serve: NameServers, tmp_path: Path):
+    with running(tmp_path, 1) as cluster:
+        here, other = (serve("--http", ":0", storage=cluster.url("dashboard")) for _ in range(2))
+        http = Http(here)
+        http.put("lab.camera", "PYRO:camera@h:1")
+        open_page(page, http, "name/lab.camera")
+        registered = page.locator("dd").last
+        expect(registered).to_contain_text("by net:127.0.0.1")
+        Http(other).put("lab.camera", "PYRO:camera@h:2")
+        expect(page.get_by_text("changed by way of another node")).to_be_visible()
+        expect(registered).to_contain_text("not remembered")
+        http.put("lab.camera", "PYRO:camera@h:3")
+        expect(page.get_by_text("changed by way of another node")).to_be_hidden()
+        expect(registered).to_contain_text("by net:127.0.0.1")
 
 
 def test_the_name_server_itself_cannot_be_changed(page: Page, lab: Lab):
