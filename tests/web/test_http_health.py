@@ -129,8 +129,7 @@ def test_what_clients_do_is_in_the_metrics(stored):
         assert ns.status().keys() == http.get("/api/v1/status").json.keys()
 
 
-def test_every_metric_of_the_dashboard_and_of_the_alert_rules_exists(stored):
-    _, http = stored
+def test_every_metric_of_the_dashboard_and_of_the_alert_rules_exists(http: Http):
     http.put("a")
     known = {sample[0] for sample in metrics(http)} | {"pyronym_storage_lag_seconds"}  # that one only with etcd
     known |= {"pyronym_request_seconds_bucket", "pyronym_requests_total"}  # as soon as somebody asks
