@@ -286,6 +286,8 @@ def test_the_name_server_itself_cannot_be_changed(page: Page, lab: Lab):
 
 
 def test_a_name_is_registered_tagged_and_removed_by_keyboard_alone(page: Page, lab: Lab):
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
     open_page(page, lab.http, "names")
     press = page.keyboard.press
 
@@ -327,6 +329,7 @@ def test_a_name_is_registered_tagged_and_removed_by_keyboard_alone(page: Page, l
     press("Enter")
     expect(page.get_by_text("There is no such name now.")).to_be_visible()
     assert lab.http.name("GET", "new.name").status == 404
+    assert sent.count("DELETE") == 1, "Escape is a no"
 
 
 def test_of_two_browsers_the_second_sees_both_versions_and_decides(browser: Browser, page: Page, lab: Lab):
