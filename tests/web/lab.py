@@ -72,7 +72,7 @@ def a_lab(folder: Path, size: int, stored: Path) -> Iterator[Lab]:
     config.touch()
     servers = NameServers([PYRONYM, "serve"])
     with stopping(servers.processes):
-        options = ["--http", ":0", "--config", str(config), "--probe", "3", "--probe-grace", "3600"]
+        options = ["--http", ":0", "--config", str(config), "--probe", "10", "--probe-grace", "3600"]
         server = servers(*options, storage=f"sql:{shutil.copy(stored, folder)}")
         http = Http(server)
         http.put("lab", f"PYRO:Pyro.NameServer@{server.location}")

@@ -45,11 +45,11 @@ class HttpSide:
         from pyronym.web.serving import HttpServer
 
         host, port = self._where
+        self._web = Web(self._tokens, {*self._names, host, socket.gethostname(), *_names_of(settings)})
         certificates = ServerCertificates(settings) if settings.ssl else None
         sock = listen_tcp(host, port, settings)
         name = sock.getsockname()
         self._place = Place(host, unmapped(name[0]), name[1])
-        self._web = Web(self._tokens, {*self._names, host, socket.gethostname(), *_names_of(settings)})
         self._server = HttpServer(self._web, sock, certificates)
         self._server.start()
         click.echo(f"HTTP on {'https' if certificates else 'http'}://{self._place.location}")
