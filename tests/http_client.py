@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 
-from processes import NameServer
+from processes import NameServer, Process
 from pyronym.server.nameserver import NameServerDaemon
 from pyronym.web.app import Web
 from pyronym.web.serving import HttpServer
@@ -43,10 +43,11 @@ class Answer:
 
 
 class Http:
-    """Asks the server that `server` runs with ``--http``."""
+    """Asks a server that runs with ``--http``, or is about to."""
 
-    def __init__(self, server: NameServer, token: str | None = None, **tls: Any) -> None:
-        self.url = server.process.wait_for_line(r"^HTTP on (https?://\S+)")[1]
+    def __init__(self, server: NameServer | Process, token: str | None = None, **tls: Any) -> None:
+        process = server if isinstance(server, Process) else server.process
+        self.url = process.wait_for_line(r"^HTTP on (https?://\S+)")[1]
         self.token = token
         self._pool = urllib3.PoolManager(timeout=TIMEOUT, retries=False, **tls)
 
@@ -118,7 +119,9 @@ def http_server() -> Iterator[tuple[NameServerDaemon, tuple[str, int]]]:
     daemon = NameServerDaemon("127.0.0.1", 0)
     sock = socket.create_server(("127.0.0.1", 0))
     place = sock.getsockname()
-    server = HttpServer(Web(daemon, None, []), sock, None)
+    web = Web(None, [])
+    web.open(daemon)
+    server = HttpServer(web, sock, None)
     with serving(daemon):
         server.start()
         yield daemon, place

@@ -10,9 +10,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from pyronym.directory.record import Change, Record
-from pyronym.storage.sqlite import SqliteStore
-
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SCREENSHOTS = Path(__file__).parent.parent.parent / "results" / "screenshots"
 """Where pictures of the pages are kept for those who want to look at them. Not part of the repository."""
@@ -52,18 +49,3 @@ def a_page(browser: Browser, **options: object) -> Iterator[Page]:
     finally:
         context.close()
     assert complaints == []
-
-
-def file_with(path: Path, count: int) -> str:
-    """A storage with that many names: in groups of a hundred, ``lab00.sensor.00`` and so on."""
-    store = SqliteStore(str(path))
-    list(store.load())
-    names = [f"lab{number // 100:03}.sensor.{number % 100:02}" for number in range(count)]
-    store.commit(
-        [
-            Change(name, Record(name, f"PYRO:sensor{index}@10.0.0.1:{4000 + index % 10}", frozenset({"sensor"})))
-            for index, name in enumerate(names)
-        ]
-    )
-    store.close()
-    return f"sql:{path}"

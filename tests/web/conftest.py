@@ -6,19 +6,7 @@ import pytest
 
 from http_client import Http
 from processes import PYRONYM, NameServer, NameServers, stopping
-
-
-@pytest.fixture
-def http(serve: NameServers) -> Http:
-    """A client of a name server in memory."""
-    return Http(serve("--http", "127.0.0.1:0"))
-
-
-@pytest.fixture
-def both(serve: NameServers) -> tuple[NameServer, Http]:
-    """The same, with the server."""
-    server = serve("--http", ":0")
-    return server, Http(server)
+from pyronym.client.proxy import Proxy
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +16,17 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[NameServe
     with stopping(servers.processes):
         server = servers("--http", ":0", storage=f"sql:{tmp_path_factory.mktemp('names') / 'names.sqlite'}")
         yield server, Http(server)
+
+
+@pytest.fixture
+def both(shared: tuple[NameServer, Http]) -> Iterator[tuple[NameServer, Http]]:
+    """The same, for tests that may leave names behind."""
+    yield shared
+    with Proxy(shared[0].uri) as proxy:
+        proxy.remove(regex=".*")
+
+
+@pytest.fixture
+def http(both: tuple[NameServer, Http]) -> Http:
+    """Its client, for these."""
+    return both[1]

@@ -239,6 +239,10 @@ def test_a_token_file_that_is_none_is_one_line_without_a_token(tmp_path, content
     done = run([PYRONYM, "serve", "-n", "127.0.0.1", "-p", "0", "--http", ":0", "--http-tokens", path])
     assert (done.status, done.stderr.count("error:"), path in done.stderr) == (2, 1, True)
     assert OPS not in done.stderr
+
+
+def test_a_token_file_that_others_can_read_is_refused(tmp_path):
+    path = private(tmp_path / "tokens.toml", f'ops = "{OPS}"\n')
     os.chmod(path, 0o644)
     done = run([PYRONYM, "serve", "-n", "127.0.0.1", "-p", "0", "--http", ":0", "--http-tokens", path])
     assert (done.status, "others than its owner can read or change it" in done.stderr) == (2, True)

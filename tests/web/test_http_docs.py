@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from http_client import Http
-from processes import NameServers, run
+from processes import run
 
 ROOT = Path(__file__).parent.parent.parent
 ALERTS = ROOT / "contrib" / "prometheus-alerts.yml"
@@ -28,8 +28,7 @@ def examples() -> list[tuple[str, str]]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_every_example_with_curl_prints_what_the_page_says(serve: NameServers):
-    http = Http(serve("--http", ":0"))
+def test_every_example_with_curl_prints_what_the_page_says(http: Http):
     assert len(examples()) > 8
     for command, output in examples():
         address = http.url.replace("http://127.0.0.1", "localhost")
@@ -52,8 +51,8 @@ def test_prometheus_accepts_the_alert_rules():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_page_names_every_metric(serve: NameServers):
-    text = Http(serve("--http", ":0")).get("/metrics").text
+def test_the_page_names_every_metric(http: Http):
+    text = http.get("/metrics").text
     page = (ROOT / "docs" / "http.md").read_text()
     for name in re.findall(r"^# TYPE pyronym_(\w+) \w+$", text, re.MULTILINE):
         assert re.search(rf"\b(pyronym)?_{name}\b", page) or name == "info", name

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from etcd_cluster import etcd_program, running, wait_until
 from http_client import Http
-from processes import NameServer, NameServers
+from processes import PYRONYM, NameServer, NameServers, Process, stopping
 from pyronym.client.locate import locateNS
 from pyronym.server.nameserver import NameServerDaemon
 from pyronym.web.health import health_of
@@ -66,6 +66,26 @@ def test_a_server_that_does_not_run_yet_is_alive_but_not_ready():
 
 
 @pytest.mark.skipif(etcd_program() is None, reason="etcd is not installed")
+def test_while_its_storage_is_away_a_server_says_that_it_is_starting(tmp_path):
+    processes: list[Process] = []
+    with running(tmp_path, 1) as cluster, stopping(processes):
+        cluster.members[0].kill()
+        options = ["-n", "127.0.0.1", "-p", "0", "-s", cluster.url("late"), "--http", ":0"]
+        processes.append(server := Process([PYRONYM, "serve", *options]))
+        http = Http(server)
+        server.wait_for_line("waiting for etcd")
+        alive, ready, names = (http.get(path) for path in ("/healthz", "/readyz", "/api/v1/names"))
+        assert (alive.status, ready.status, alive.json) == (200, 503, ready.json)
+        assert (ready.json["alive"], ready.json["ready"]) == (True, False)
+        assert ready.json["reasons"][0].startswith("it is still starting: the names are not loaded")
+        assert (names.problem, names.headers["Retry-After"]) == ((503, ready.json["reasons"][0]), "5")
+        assert http.get("/healthz", {"Host": "evil.example"}).status == 421
+        cluster.start()
+        wait_until(lambda: http.get("/readyz").json == WELL, "it has started")
+        assert http.get("/api/v1/names").json["total"] == 1
+
+
+@pytest.mark.skipif(etcd_program() is None, reason="etcd is not installed")
 def test_a_node_without_etcd_is_alive_and_stale(serve: NameServers, tmp_path):
     with running(tmp_path, 1) as cluster:
         server = serve("--http", ":0", storage=cluster.url("web"))
@@ -109,8 +129,7 @@ def test_what_clients_do_is_in_the_metrics(stored):
         assert ns.status().keys() == http.get("/api/v1/status").json.keys()
 
 
-def test_every_metric_of_the_dashboard_and_of_the_alert_rules_exists(stored):
-    _, http = stored
+def test_every_metric_of_the_dashboard_and_of_the_alert_rules_exists(http: Http):
     http.put("a")
     known = {sample[0] for sample in metrics(http)} | {"pyronym_storage_lag_seconds"}  # that one only with etcd
     known |= {"pyronym_request_seconds_bucket", "pyronym_requests_total"}  # as soon as somebody asks

@@ -37,28 +37,30 @@ class HttpSide:
         if self._where is not None:
             _need_the_extra()
 
-    def open(self, daemon: NameServerDaemon, settings: Settings) -> None:
-        """Listen, and begin to serve `daemon`. UsageError where that would be open to strangers."""
+    def listen(self, settings: Settings) -> None:
+        """Listen, if that is wanted, and say that the name server is starting. OSError for an unusable address."""
         if self._where is None:
             return
         from pyronym.web.app import Web
         from pyronym.web.serving import HttpServer
 
         host, port = self._where
+        self._web = Web(self._tokens, {*self._names, host, socket.gethostname(), *_names_of(settings)})
         certificates = ServerCertificates(settings) if settings.ssl else None
         sock = listen_tcp(host, port, settings)
-        try:
-            name = sock.getsockname()
-            place = Place(host, unmapped(name[0]), name[1])
-            self._refuse_to_be_open(daemon, settings, place)
-        except BaseException:
-            sock.close()
-            raise
-        self._web = Web(daemon, self._tokens, {*self._names, host, socket.gethostname(), *_names_of(daemon)})
+        name = sock.getsockname()
+        self._place = Place(host, unmapped(name[0]), name[1])
         self._server = HttpServer(self._web, sock, certificates)
-        daemon.measures.pulse.start()
         self._server.start()
-        click.echo(f"HTTP on {'https' if certificates else 'http'}://{place.location}")
+        click.echo(f"HTTP on {'https' if certificates else 'http'}://{self._place.location}")
+
+    def open(self, daemon: NameServerDaemon, settings: Settings) -> None:
+        """Answer for `daemon` from here on. UsageError where that would be open to strangers."""
+        if self._server is None:
+            return
+        self._refuse_to_be_open(daemon, settings, self._place)
+        daemon.measures.pulse.start()
+        self._web.open(daemon)
 
     def reload(self, told: Configuration) -> None:
         """Read the tokens again, for requests from now on. OSError and ValueError if that fails: the old ones stay."""
@@ -124,7 +126,7 @@ def _need_the_extra() -> None:
         ) from None
 
 
-def _names_of(daemon: NameServerDaemon) -> set[str]:
+def _names_of(settings: Settings) -> set[str]:
     """What clients call the name server."""
-    nathost = daemon.settings.nathost
-    return {place.host for place in daemon.places} | ({nathost} if nathost else set())
+    hosts = {host for host, _ in hosts_and_ports(settings.host, settings.ns_port)}
+    return hosts | ({settings.nathost} if settings.nathost else set())

@@ -53,6 +53,9 @@ def start(configured: Callable[[], Configuration]) -> None:
             audit = AuditLog(told["audit_log"], told["audit_log_size"] or 0) if told["audit_log"] else None
             if audit is not None:
                 at_the_end.enter_context(closing(audit))
+        at_the_end.callback(http_side.close)
+        http_side.listen(settings)
+        with account.lent():
             storage = storage_by_name(told["storage"], settings, wait=not told["no_wait"])
         inherited = inherited_sockets(os.environ)
         path = None if inherited.plain else told["unixsocket"]
@@ -63,7 +66,6 @@ def start(configured: Callable[[], Configuration]) -> None:
         announces = not told["nobc"]
         uri, daemon, responder = with_responder(daemon, announces, None, None, told["key"])
         at_the_end.callback(daemon.close)
-        at_the_end.callback(http_side.close)
         http_side.open(daemon, settings)
         _give_up_rights(path, account)
         if told["pid_file"]:

@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pyronym.errors import PyroError
 from pyronym.server.nameserver import NameServerDaemon
@@ -32,21 +33,32 @@ DESCRIPTION: Final = (
 
 
 class Web:
-    """The HTTP side of `daemon`, as an ASGI application. `tokens` as for Doorman, `names` as for Gate."""
+    """The HTTP side of a name server, as an ASGI application. `tokens` as for Doorman, `names` as for Gate.
 
-    def __init__(self, daemon: NameServerDaemon, tokens: Mapping[str, str] | None, names: Iterable[str]) -> None:
-        self.doorman = Doorman(daemon, tokens)
+    Until it is opened it answers that the name server is starting.
+    """
+
+    def __init__(self, tokens: Mapping[str, str] | None, names: Iterable[str]) -> None:
         self.streams = events.Streams()
-        self.chronicle = daemon.keep_chronicle()
-        traffic = metrics.Traffic()
-        self.app = Gate(self._new_app(traffic), names, traffic)
+        self._tokens = tokens
+        self._traffic = metrics.Traffic()
+        self._behind: ASGIApp = health.starting
+        self.app = Gate(self._pass_on, names, self._traffic)
 
-    def _new_app(self, traffic: metrics.Traffic) -> FastAPI:
+    def open(self, daemon: NameServerDaemon) -> None:
+        """Answer for `daemon` from here on."""
+        self.doorman = Doorman(daemon, self._tokens)
+        self._behind = self._new_app(daemon)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._behind(scope, receive, send)
+
+    def _new_app(self, daemon: NameServerDaemon) -> FastAPI:
         app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
         app.state.doorman = self.doorman
         app.state.streams = self.streams
-        app.state.chronicle = self.chronicle
-        app.state.registry = metrics.new_registry(self.doorman.daemon, traffic)
+        app.state.chronicle = daemon.keep_chronicle()
+        app.state.registry = metrics.new_registry(daemon, self._traffic)
         app.state.routes = [route for router in ROUTERS for route in router.routes]
         for router in ROUTERS:
             app.include_router(router)

@@ -9,10 +9,11 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from pyronym.server.nameserver import NameServerDaemon
 from pyronym.web.access import Asking
-from pyronym.web.problems import responses
+from pyronym.web.problems import answer, responses
 
 router = APIRouter()
 api = APIRouter(prefix="/api/v1", tags=["status"], responses=responses(401, 403, 421))
@@ -29,13 +30,31 @@ class HealthView(BaseModel):
 _NOT: Final[dict[int | str, dict[str, Any]]] = {503: {"model": HealthView, "description": "It is not"}}
 
 
+STARTING: Final = "it is still starting"
+
+LOADING: Final = f"{STARTING}: the names are not loaded from the storage yet (the log says what it waits for)"
+
+RETRY_SECONDS: Final = 5
+"""After which clients may try again, while it starts."""
+
+
+async def starting(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request while there is no name server yet to ask: it lives, and is not ready."""
+    if scope["path"] in ("/healthz", "/readyz"):
+        health = HealthView(alive=True, ready=False, reasons=[LOADING])
+        response: Response = JSONResponse(health.model_dump(), 200 if scope["path"] == "/healthz" else 503)
+    else:
+        response = answer(503, LOADING, {"Retry-After": str(RETRY_SECONDS)})
+    await response(scope, receive, send)
+
+
 def health_of(daemon: NameServerDaemon) -> HealthView:
     """How a name server is."""
     status, pulse = daemon.nameserver.service.status, daemon.measures.pulse
     reasons = []
     is_starting = pulse.last is None
     if is_starting:
-        reasons.append("it is still starting")
+        reasons.append(STARTING)
     elif not pulse.is_alive():
         reasons.append("its loop does not answer")
     alive = not reasons or is_starting

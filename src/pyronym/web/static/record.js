@@ -52,7 +52,8 @@ class RecordPage {
     this._tags.follow(record);
     this._fill("_facts", [withEnd(record), changes.at(0)], () => (record === null
       ? [element("p", { class: "bad" }, "There is no such name now.")] : [facts(factsOf(record, changes))]));
-    this._fill("_history", changes, () => [element("h2", {}, "History"), historyOf(changes)]);
+    const elsewhere = isChangedElsewhere(record, changes);
+    this._fill("_history", [changes, elsewhere], () => [element("h2", {}, "History"), historyOf(changes, elsewhere)]);
   }
 
   _fill(section, value, make) {
@@ -75,8 +76,16 @@ class RecordPage {
   }
 }
 
+/** Whether other nodes have made changes after those that this one remembers, which do not lead to the record. */
+function isChangedElsewhere(record, changes) {
+  if (changes.length === 0) return false;
+  const [{ uri, tags }] = changes;
+  return record === null ? uri !== null : uri !== record.uri || tags.join("\n") !== record.tags.join("\n");
+}
+
 function factsOf(record, changes) {
-  const registered = changes.find((change) => change.what === "register");
+  const registered = isChangedElsewhere(record, changes) ? undefined
+    : changes.find((change) => change.what === "register" && change.uri === record.uri);
   const since = record.state_seconds === null ? "" : ` for ${duration(record.state_seconds)}`;
   return [
     ["URI", element("code", {}, record.uri)],
@@ -90,9 +99,11 @@ function factsOf(record, changes) {
   ];
 }
 
-function historyOf(changes) {
+function historyOf(changes, elsewhere) {
   if (changes.length === 0) return element("p", { class: "quiet" }, "Nothing is remembered.");
-  return table("Latest changes, the newest first", ["When", "What", "Who", "From", "URI", "Tags"],
-    changes.map((change) => [moment(change.time), change.what.replace("_", " "), change.who, change.address ?? "",
-      change.uri ?? "", tagList(change.tags)]));
+  return element("div", {},
+    elsewhere ? element("p", { class: "bad" }, "Since then it has been changed by way of another node.") : null,
+    table("Latest changes, the newest first", ["When", "What", "Who", "From", "URI", "Tags"],
+      changes.map((change) => [moment(change.time), change.what.replace("_", " "), change.who, change.address ?? "",
+        change.uri ?? "", tagList(change.tags)])));
 }
