@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
 from typing import Final
 
@@ -77,6 +78,21 @@ class _Plain:
     changes: Sequence[Change]
     submitted: float
     basis: Basis = _ON_NOTHING
+
+
+@dataclass
+class _Made:
+    """What etcd has made of a group of items, up to a revision; and what else became of them, by their `id`."""
+
+    group: Sequence[SharedItem]
+    deadline: float
+    revision: int = 0
+    errors: dict[int, StorageError] = field(default_factory=dict)
+
+    def add(self, other: _Made) -> None:
+        """Count in what has become of some of them."""
+        self.errors |= other.errors
+        self.revision = max(self.revision, other.revision)
 
 
 class EtcdStorage:
@@ -159,44 +175,55 @@ class EtcdStorage:
         self._check_open()
         last = {change.name: change for change in changes}
         item = _Plain(tuple(last.values()), time.monotonic())
-        (error,) = self.transact([item]) if last else (None,)
-        if error is not None:
-            raise error
+        for errors in self.transact([item] if last else ()):
+            for error in filter(None, errors):
+                raise error
 
-    def transact(self, items: Sequence[SharedItem]) -> list[StorageError | None]:
-        """As every shared storage's."""
-        outcomes: list[StorageError | None] = []
+    def transact(self, items: Sequence[SharedItem]) -> Iterator[Sequence[StorageError | None]]:
+        """As every shared storage's. While the watch tells of one transaction, the next one is on its way."""
+        made: _Made | None = None
         for group in grouped(items):
-            outcomes += self._transact(group)
-        return outcomes
+            latest = self._make(group)
+            if made is not None:
+                yield self._outcomes(made)
+            made = latest
+        if made is not None:
+            yield self._outcomes(made)
 
-    def _transact(self, group: Sequence[SharedItem]) -> list[StorageError | None]:
+    def _make(self, group: Sequence[SharedItem]) -> _Made:
         """One transaction. Where some are outrun, another one for the others."""
-        errors: dict[int, StorageError] = {}
-        deadline = min(item.submitted for item in group) + self._timeout
-        left = self._without_unreadable(group, errors)
+        made = _Made(group, min(item.submitted for item in group) + self._timeout)
+        left = self._without_unreadable(group, made.errors)
+        explain = False
         while left:
             try:
-                answer = self._send(left, deadline)
+                answer = self._send(left, made.deadline, explain=explain)
             except ChangeRefusedError as problem:
                 if len(left) > 1:  # one that can never be stored must not take the others with it
                     for item in left:
-                        errors |= {id(item): error for error in self._transact([item]) if error is not None}
+                        made.add(self._make([item]))
                 else:
-                    errors[id(left[0])] = problem
+                    made.errors[id(left[0])] = problem
                 break
             except StorageError as problem:
-                errors |= {id(item): problem for item in left}
+                made.errors |= {id(item): problem for item in left}
                 break
-            late = self._catch_up(answer.header.revision, deadline)
+            made.revision = answer.header.revision
             if answer.succeeded:
-                errors |= {id(item): late for item in left if late is not None}
                 break
-            losers = outrun(left, answer)
-            assert losers, "a transaction fails only if a condition does not hold"
-            errors |= {id(item): late or OutrunError("another node was faster") for item in losers}
-            left = [item for item in left if id(item) not in errors]
-        return [errors.get(id(item)) for item in group]
+            if explain:
+                losers = outrun(left, answer)
+                assert losers, "a transaction fails only if a condition does not hold"
+                made.errors |= {id(item): OutrunError("another node was faster") for item in losers}
+                left = [item for item in left if id(item) not in made.errors]
+            explain = True
+        return made
+
+    def _outcomes(self, made: _Made) -> list[StorageError | None]:
+        """What has come of the items, when this node knows what has happened."""
+        late = self._catch_up(made.revision, made.deadline) if made.revision else None
+        errors = [made.errors.get(id(item)) for item in made.group]
+        return [late if late and isinstance(error, OutrunError | None) else error for error in errors]
 
     def _without_unreadable(self, group: Sequence[SharedItem], errors: dict[int, StorageError]) -> list[SharedItem]:
         unreadable = self._contents.unreadable
@@ -217,14 +244,14 @@ class EtcdStorage:
                 errors[id(item)] = refusal(self.description, why, advice)
         return left
 
-    def _send(self, items: Sequence[SharedItem], deadline: float) -> TxnResponse:
-        """etcd's answer to the transaction. StorageError that says what has become of it."""
+    def _send(self, items: Sequence[SharedItem], deadline: float, *, explain: bool) -> TxnResponse:
+        """etcd's answer to the transaction, see `transaction`. StorageError that says what has become of it."""
         stale_since, reason, _ = self.freshness
         left = deadline - time.monotonic()
         if stale_since is not None or left <= 0:
             raise self._unchanged(reason or "earlier changes took too long")
         try:
-            return self._ask(items, left)
+            return self._ask(items, left, explain=explain)
         except UnreachableError as problem:
             self._suspect(problem)
             raise self._unchanged(problem) from problem
@@ -237,15 +264,15 @@ class EtcdStorage:
                 raise refusal(self.description, problem, "make it smaller") from problem
             raise UnchangedError(f"{self.description}: {problem}; {_advice(problem)}") from problem
 
-    def _ask(self, items: Sequence[SharedItem], timeout: float) -> TxnResponse:
-        request = transaction(items, self._keys, self._leases.for_record)
+    def _ask(self, items: Sequence[SharedItem], timeout: float, *, explain: bool) -> TxnResponse:
+        request = partial(transaction, items, self._keys, self._leases.for_record, explain=explain)
         try:
-            return self._transport.call(TXN, request, timeout)
+            return self._transport.call(TXN, request(), timeout)
         except RefusedError as problem:
             if problem.code != NOT_FOUND:
                 raise
         self._leases.forget()  # one has ended while etcd was away
-        return self._transport.call(TXN, transaction(items, self._keys, self._leases.for_record), timeout)
+        return self._transport.call(TXN, request(), timeout)
 
     def _catch_up(self, revision: int, deadline: float) -> StorageError | None:
         """Wait until this node knows what has happened. If it does not in time, why that is bad."""
