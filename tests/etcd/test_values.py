@@ -32,6 +32,13 @@ def test_each_record_is_written_as_json_and_read_as_it_was(uri, tags, owner, lea
     assert record_from("n", value) == record
 
 
+@given(st.text('a\\"\x7f\x1fé~', max_size=4))
+def test_a_uri_of_any_characters_is_written_as_json_and_read_as_it_was(uri):
+    record = Record("n", uri)
+    assert record_value(record) == as_json(record)
+    assert record_from("n", record_value(record)) == record
+
+
 @given(st.text(CHARACTERS + ' !#$[]^{}~,:u"', max_size=8))
 def test_a_value_is_read_as_json_whatever_is_between_the_quotes(content):
     value = f'{{"v":1,"uri":"{content}"}}'.encode()

@@ -114,8 +114,8 @@ class NameService:
 
     def gather_by(self, at_end_of_turn: Deliver) -> None:
         """Have changes of one turn of an event loop committed together: see `Committer.gather`."""
-        if self._sharing is None:
-            self._pipeline.gather_by(at_end_of_turn)
+        pipeline = self._pipeline if self._sharing is None else self._sharing.pipeline
+        pipeline.gather_by(at_end_of_turn)
 
     def _begin(self, storage: Storage, shared: SharedStorage | None) -> None:
         lock, settled = self._lock, self._settled
@@ -303,6 +303,21 @@ class NameService:
                 note=note,
             )
             return self._sharing.share(Change(name, record), answer, note, condition, again)
+
+    def register_all(self, records: Sequence[Record]) -> Outcome[bool]:
+        """Put records of different names in place of what is there under their names: all of them, or none if it fails.
+        False, and nothing is done, where they have to be registered one by one.
+        """
+        with self._lock:
+            if any(name == NAMESERVER_NAME for name, *_ in records):
+                return False
+            changes = [
+                Change(record.name, record._replace(metadata=self._directory.shared_tags(record.metadata)))
+                for record in records
+            ]
+            if self._sharing is None:
+                return self._pipeline.write(changes, True)
+            return self._sharing.register_all(changes)
 
     def set_metadata(
         self,

@@ -55,7 +55,18 @@ class Sharing:
         departing: bool = False,
     ) -> Outcome[T]:
         """Send a change on its way, as `SharedPipeline.write`, which must have been decided just now."""
-        return self.pipeline.write(change, value, note, Basis(condition, self._directory.revision, departing), again)
+        return self.pipeline.write([change], value, note, Basis(condition, self._directory.revision, departing), again)
+
+    def register_all(self, changes: Sequence[Change]) -> Outcome[bool]:
+        """As `NameService.register_all`."""
+        with self._lock:
+            upcoming, get = self._directory.upcoming, self._directory.get
+            if any(
+                upcoming(name) is not get(name) for name, _ in changes
+            ):  # what that will be is not known to etcd yet
+                return False
+            basis = Basis(Condition.ABSENT_OR_UNCHANGED, self._directory.revision)
+            return self.pipeline.write(changes, True, None, basis, partial(self.register_all, changes))
 
     def remove(
         self, names: Iterable[str], grant: Grant | None, note: Note | None, expected: Record | None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
@@ -45,6 +47,9 @@ RETRY_SECONDS: Final = 1.0
 TELL_SECONDS: Final = 10.0
 """How often a start that waits for etcd tries again, and says so."""
 READ_SECONDS: Final = 5.0
+
+MOST_UNDER_WAY: Final = 3
+"""Transactions, where more changes wait than fit into one."""
 
 _PROGRAM: Final = "pyronym"
 
@@ -122,6 +127,7 @@ class EtcdStorage:
         self._follower: Follower | None = None
         self._overseer: Overseer | None = None
         self._closed = Event()
+        self._hands = ThreadPoolExecutor(MOST_UNDER_WAY, "pyronym-transaction")
 
     # Reading
 
@@ -160,6 +166,7 @@ class EtcdStorage:
     def close(self) -> None:
         """Follow no more, and be no node any more. What was registered here with a lease stays until that ends."""
         self._closed.set()
+        self._hands.shutdown()
         if self._overseer is not None:
             self._overseer.close()
         if self._follower is not None:
@@ -180,15 +187,21 @@ class EtcdStorage:
                 raise error
 
     def transact(self, items: Sequence[SharedItem]) -> Iterator[Sequence[StorageError | None]]:
-        """As every shared storage's. While the watch tells of one transaction, the next one is on its way."""
-        made: _Made | None = None
-        for group in grouped(items):
-            latest = self._make(group)
-            if made is not None:
-                yield self._outcomes(made)
-            made = latest
-        if made is not None:
-            yield self._outcomes(made)
+        """As every shared storage's. Several transactions are under way at a time, if they have no name in common."""
+        groups = list(grouped(items))
+        if len(groups) == 1:  # nothing to hand over to another thread
+            yield self._outcomes(self._make(groups[0]))
+            return
+        under_way: deque[tuple[set[str], Future[_Made]]] = deque()
+        for group in groups:
+            names = {change.name for item in group for change in item.changes}
+            while under_way and (
+                len(under_way) == MOST_UNDER_WAY or any(not names.isdisjoint(earlier) for earlier, _ in under_way)
+            ):
+                yield self._outcomes(under_way.popleft()[1].result())
+            under_way.append((names, self._hands.submit(self._make, group)))
+        for _, made in under_way:
+            yield self._outcomes(made.result())
 
     def _make(self, group: Sequence[SharedItem]) -> _Made:
         """One transaction. Where some are outrun, another one for the others."""
