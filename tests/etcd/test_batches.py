@@ -155,6 +155,7 @@ def test_a_batch_ends_with_the_registration_that_the_storage_refuses(daemon, ns,
 
 def test_registrations_that_another_node_was_faster_with_are_made_all_the_same(cluster, prefix, node):
     a, b = node(cluster.url(prefix)), node(cluster.url(prefix))
+    waited_for(a.register("n0", OTHER, frozenset()))  # now it follows
     release = hold(a._sharing.storage._follower)
     waited_for(b.register("n5", OTHER, frozenset()))
     outcome = a.register_all([Record(f"n{number}", URI) for number in range(10)])
@@ -166,12 +167,13 @@ def test_registrations_that_another_node_was_faster_with_are_made_all_the_same(c
 
 def test_registrations_are_made_one_by_one_while_another_change_of_a_name_is_on_its_way(cluster, prefix, node):
     service = node(cluster.url(prefix))
+    waited_for(service.register("a", OTHER, frozenset()))  # now it follows
     release = hold(service._sharing.storage._follower)
-    first = service.register("a", OTHER, frozenset())
+    first = service.register("a", OTHER, frozenset(["x"]))
     assert service.register_all([Record("a", URI), Record("b", URI)]) is False
     release()
     waited_for(first)
-    assert (service.get("a").uri, service.get("b")) == (OTHER, None)
+    assert (service.get("a").metadata, service.get("b")) == (frozenset(["x"]), None)
 
 
 class Later:
