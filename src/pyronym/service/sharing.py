@@ -61,9 +61,8 @@ class Sharing:
         """As `NameService.register_all`."""
         with self._lock:
             upcoming, get = self._directory.upcoming, self._directory.get
-            if any(
-                upcoming(name) is not get(name) for name, _ in changes
-            ):  # what that will be is not known to etcd yet
+            # A change of this node's own that is on its way needs another condition than the rest.
+            if any(upcoming(name) is not get(name) for name, _ in changes):
                 return False
             basis = Basis(Condition.ABSENT_OR_UNCHANGED, self._directory.revision)
             return self.pipeline.write(changes, True, None, basis, partial(self.register_all, changes))
