@@ -31,7 +31,7 @@ class Storage:
 
     def transact(self, items):
         self.groups.append([item.name for item in items])
-        return [None] * len(items)
+        yield [None] * len(items)
 
     def close(self):
         pass
@@ -65,3 +65,27 @@ def test_those_who_come_again_soon_after_a_large_group_go_together(count, groups
     committer.close()
     assert [len(group) for group in storage.groups] == groups
     assert all(0 <= seconds <= MOST_SECONDS for seconds in pauses)
+
+
+def test_those_whose_changes_are_made_hear_of_it_while_others_still_wait():
+    first_told, outcomes = threading.Event(), []
+
+    class OneByOne(Storage):
+        def transact(self, items):
+            for _ in items:
+                yield [None]
+                assert first_told.wait(TIMEOUT)
+
+    def done(items, error):
+        outcomes.append(([item.name for item in items], error))
+        first_told.set()
+
+    committer = SharedCommitter(OneByOne(), done)
+    held = []
+    committer.gather = held.append
+    for name in "ab":
+        committer.submit(Item(name))
+    held[0]()
+    committer.close()
+    assert outcomes == [(["a"], None), (["b"], None)]
+    assert committer.health.times.commits == 2

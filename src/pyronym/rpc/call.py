@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pyronym.errors import DaemonError, ProtocolError, PyroError, SecurityError, SerializeError
 from pyronym.rpc.exposed import exposed_method, exposed_property
-from pyronym.rpc.hosting import Host, Hosted, LongWork, Peer
+from pyronym.rpc.hosting import Host, Hosted, LongWork, Peer, Step
 from pyronym.rpc.offences import Complaint, complaint_about
 from pyronym.rpc.references import replace_values
 from pyronym.rpc.remote_traceback import traceback_lines
@@ -31,6 +31,11 @@ MANY_CALLS: Final = 50
 
 MAX_BATCH_RESULTS: Final = 2_000_000
 """Elements that all results of a batch of calls to an inline object may have together. As many as a call may have."""
+
+TOGETHER: Final = 100
+"""Calls of a batch that an object may perform together: as many changes fit into one transaction of etcd, and a few
+more.
+"""
 
 IN_WORKER: Final = object()
 """What `Call.run` yields to be gone on with in a worker thread."""
@@ -83,7 +88,7 @@ class Call(ABC):
     fatal = False
     reply = b""
     complaints: tuple[Complaint, ...] = ()
-    steps: Sequence[tuple[str, Any, Any]] = ()
+    steps: Sequence[Step] = ()
     method = OTHER
     result = DONE
     began: float | None = None
@@ -154,6 +159,7 @@ class Invocation(Call):
         super().__init__(request, binder, settings, replies)
         self._serializer = serializer
         self._batch = bool(request.flags & Flag.BATCH)
+        self._room = MAX_BATCH_RESULTS
         self._failure: Exception | None = None
         # A payload of 16 MB takes seconds to read, in which the event loop must serve other clients.
         self.is_read = request.unpack is None and len(request.data) <= LARGE_PAYLOAD and self._decode()
@@ -207,31 +213,7 @@ class Invocation(Call):
                 yield IN_WORKER
             if self._failure is not None:
                 raise self._failure
-            results: list[object] = []
-            target = self._binder.target(self._hosted)
-            many = self._hosted.inline and len(self.steps) > MANY_CALLS
-            if many:
-                yield IN_WORKER
-            room = MAX_BATCH_RESULTS
-            for name, args, kwargs in self.steps:
-                perform = self._resolve(target, name, args, kwargs)
-                try:
-                    result = yield from _finished(perform(), many)
-                    if self._batch and self._hosted.inline and isinstance(result, Sized):
-                        room -= len(result)
-                        if room < 0:
-                            raise PyroError(
-                                f"the results of the batch have over {MAX_BATCH_RESULTS} elements: send less"
-                            )
-                except Exception as problem:
-                    if not self._batch:
-                        raise
-                    self._attach_traceback(problem)
-                    self._complain(problem)
-                    self.result = self._counted_as(problem)
-                    results.append(BatchFailure(problem))
-                    break
-                results.append(result)
+            results = yield from self._perform(self._binder.target(self._hosted))
             if not self._oneway:
                 self._succeed(results)
         except Exception as problem:
@@ -241,6 +223,41 @@ class Invocation(Call):
             # Its traceback leads to this call, and to all that had been read of it: that should not have to wait for
             # the garbage collector, which seldom looks at what is old.
             self._failure = None
+
+    def _perform(self, target: object) -> Generator[Any, Any, list[object]]:
+        """The results of all that is called. In a batch, the first error is the last of them."""
+        results: list[object] = []
+        many = self._hosted.inline and len(self.steps) > MANY_CALLS
+        try:
+            for first in range(0, len(self.steps), TOGETHER):
+                if many:  # also after something was waited for
+                    yield IN_WORKER
+                some = self.steps[first : first + TOGETHER]
+                done = (yield from self._hosted.together(target, some)) if self._batch else None
+                if done is not None:
+                    results += done
+                else:
+                    yield from self._one_by_one(target, some, results, many)
+        except Exception as problem:
+            if not self._batch:
+                raise
+            self._attach_traceback(problem)
+            self._complain(problem)
+            self.result = self._counted_as(problem)
+            results.append(BatchFailure(problem))
+        return results
+
+    def _one_by_one(
+        self, target: object, steps: Sequence[Step], results: list[object], many: bool
+    ) -> Generator[Any, Any, None]:
+        for name, args, kwargs in steps:
+            perform = self._resolve(target, name, args, kwargs)
+            result = yield from _finished(perform(), many)
+            if self._batch and self._hosted.inline and isinstance(result, Sized):
+                self._room -= len(result)
+                if self._room < 0:
+                    raise PyroError(f"the results of the batch have over {MAX_BATCH_RESULTS} elements: send less")
+            results.append(result)
 
     def _resolve(self, target: object, name: str, args: Any, kwargs: Any) -> Callable[[], object]:
         require_expose = self._settings.require_expose
@@ -284,7 +301,7 @@ class Invocation(Call):
         self.reply = self._replies.error(self._request, problem, Flag.ITEM_STREAM, annotations)
 
 
-def _batch_steps(calls: object) -> list[tuple[str, Any, Any]]:
+def _batch_steps(calls: object) -> list[Step]:
     """The calls of a batch, checked."""
     if not isinstance(calls, list | tuple):
         raise SerializeError(f"invalid batch: {reprlib.repr(calls)} (expected a list of calls)")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from pyronym.rpc.exposed import Members
 from pyronym.serializers.classes import RemoteReference
 from pyronym.wire.straight import Begun
 
 T_co = TypeVar("T_co", covariant=True)
+
+Step: TypeAlias = tuple[str, Any, Any]
+"""A call of a batch: method, arguments, keywords."""
 
 Address = tuple[str, int] | str | None
 """(host, port), the path of a Unix socket, or None where a socket has no address."""
@@ -74,6 +77,14 @@ class Hosted(ABC):
 
     def release(self, bound: object) -> None:  # noqa: B027  # most objects need not know
         """The session that `bound` was made for by `bind` has ended."""
+
+    def together(self, bound: object, steps: Sequence[Step]) -> Generator[Any, Any, Sequence[object] | None]:
+        """Perform several calls of a batch to `bound` as one, all of them or none. A generator as `Call.run` is. It
+        gives the results, or None where the calls have to be performed one by one. What it raises, the first of them
+        raises.
+        """
+        return None
+        yield
 
     def straight_road(self, peer: Peer, hmac_key: bytes | None) -> StraightRoad | None:
         """A shorter way for requests to this object; most have none."""

@@ -48,6 +48,10 @@ class Alone(Changes):
         builds_on = (name,) if conditional and upcoming is not self._directory.get(name) else ()
         return self._pipeline.write(changes, value, builds_on, note)
 
+    def put_all(self, changes: list[Change]) -> Outcome[bool]:
+        """See `Changes`."""
+        return self._pipeline.write(changes, True)
+
     def remove(self, names: Iterable[str], check: Check, note: Note | None) -> Outcome[int]:
         """See `Changes`."""
         changes = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
-from pyronym.directory.record import Record
+from pyronym.directory.record import Change, Record
 from pyronym.service.leasing import Renewal, Renewing
 from pyronym.service.pipeline import Note, Outcome
 from pyronym.storage.health import Health
@@ -39,6 +39,11 @@ class Changes(Protocol):
     def put(self, name: str, decide: Decide, value: T, note: Note | None, *, conditional: bool) -> Outcome[T]:
         """Put what `decide` makes of a name there. `value` is what comes of it. `conditional`: only in place of what it
         was decided on, not of whatever is there.
+        """
+
+    def put_all(self, changes: list[Change]) -> Outcome[bool]:
+        """Put records of different names in place of whatever is there: all of them, or none if it fails. False, and
+        nothing is done, where that takes one change for each.
         """
 
     def remove(self, names: Iterable[str], check: Check, note: Note | None) -> Outcome[int]:

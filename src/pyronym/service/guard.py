@@ -124,6 +124,10 @@ class Guard:
         with self._denials("register", name=name, uri=uri, tags=sorted(tags)):
             return self._register(name, uri, tags, safe=safe, expected=expected, lease=lease, answer=answer)
 
+    def register_all(self, records: Sequence[Record]) -> Outcome[bool]:
+        """As the service's: False, because each is allowed, counted and taken down on its own."""
+        return False
+
     def renew(
         self, names: Mapping[str, str | None], seconds: float | None, holder: Holder, show: Callable[[Renewal], T]
     ) -> Outcome[T]:

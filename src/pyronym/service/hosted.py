@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 from pyronym.directory.record import Change
 from pyronym.errors import PyroError
 from pyronym.rpc.exposed import Members, exposed_members
-from pyronym.rpc.hosting import Address, Hosted, Peer, StraightRoad
+from pyronym.rpc.hosting import Address, Hosted, Peer, Step, StraightRoad
 from pyronym.rpc.tally import Tally
 from pyronym.service import pyro4, pyro5, requests
 from pyronym.service.guard import Audit, Guard, told
@@ -17,6 +18,7 @@ from pyronym.service.nameservice import NameService
 from pyronym.service.permissions import OPEN, Client, Permissions
 from pyronym.service.pipeline import Note
 from pyronym.service.straight_road import Requests, straight_road
+from pyronym.service.together import together
 from pyronym.settings import Settings
 from pyronym.uri import URI
 from pyronym.wire.message import PYRO4
@@ -76,6 +78,11 @@ class HostedNameServer(Hosted):
         """A client has gone."""
         assert isinstance(bound, requests.NameServer), "that is what `bind` gives"
         bound.disconnected()
+
+    def together(self, bound: object, steps: Sequence[Step]) -> Generator[Any, Any, Sequence[object] | None]:
+        """Plain registrations go into the storage together, and are waited for once."""
+        assert isinstance(bound, requests.NameServer), "that is what `bind` gives"
+        return together(bound, steps)
 
     def straight_road(self, peer: Peer, hmac_key: bytes | None) -> StraightRoad | None:
         """The straight road for one client."""

@@ -263,6 +263,19 @@ class NameService:
             conditional = safe or grant is not None or expected is not None
             return self._changes.put(name, decide, answer, note, conditional=conditional)
 
+    def register_all(self, records: Sequence[Record]) -> Outcome[bool]:
+        """Put records of different names in place of what is there under their names: all of them, or none if it fails.
+        False, and nothing is done, where they have to be registered one by one.
+        """
+        with self._lock:
+            if any(name == NAMESERVER_NAME for name, *_ in records):
+                return False
+            changes = [
+                Change(record.name, record._replace(metadata=self._directory.shared_tags(record.metadata)))
+                for record in records
+            ]
+            return self._changes.put_all(changes)
+
     def set_metadata(
         self,
         name: str,

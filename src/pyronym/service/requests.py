@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import builtins
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from operator import itemgetter
@@ -98,6 +98,24 @@ class NameServer:
             self._service.discard(self._watch)
         self._service.disconnect(self._holder)
 
+    def plain_record(
+        self,
+        name: str,
+        uri: str | URI,
+        safe: bool = False,
+        metadata: Iterable[str] | None = None,
+        lease: float | None = None,
+        ephemeral: bool = False,
+    ) -> Record | None:
+        """What `register` with these arguments would register; None where it would do more than that. It raises what
+        `register` would.
+        """
+        return None if safe or lease is not None or ephemeral else self._record(name, uri, metadata)
+
+    def register_all(self, records: Sequence[Record]) -> Outcome[bool]:
+        """As the service's."""
+        return self._service.register_all(records)
+
     @expose
     def ping(self) -> None:
         """Do nothing: that it returns shows that the name server works."""
@@ -134,12 +152,8 @@ class NameServer:
         removed when this connection has ended, unless another one renews it within EPHEMERAL_GRACE seconds. Then the
         answer is a dict with the `name`, the `id` of this registration, for `renew`, its `lease`, and `ephemeral`.
         """
-        text = checked_uri(uri)
-        name = storable(checked_name(name), "name")
-        seconds = checked_lease(lease)
-        self._check_lengths(name, text)
-        tags = self._new_tags(metadata)
-        given = self._new_lease(seconds, ephemeral)
+        name, text, tags, _, _ = self._record(name, uri, metadata)
+        given = self._new_lease(checked_lease(lease), ephemeral)
         answer = given and _granted(name, given)
         return self._service.register(name, text, tags, safe=bool(safe), lease=given, answer=answer)
 
@@ -268,6 +282,12 @@ class NameServer:
 
     def _with_prefix(self, prefix: str) -> Callable[[], Iterable[Record]]:
         return partial(self._service.with_prefix, checked_prefix(prefix)) if prefix else self._service.everything
+
+    def _record(self, name: str, uri: str | URI, metadata: Iterable[str] | None) -> Record:
+        text = checked_uri(uri)
+        name = storable(checked_name(name), "name")
+        self._check_lengths(name, text)
+        return Record(name, text, self._new_tags(metadata))
 
     def _new_lease(self, seconds: float | None, ephemeral: bool) -> Lease | None:
         if seconds is None and not ephemeral:

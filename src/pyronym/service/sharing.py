@@ -41,7 +41,8 @@ class Sharing(Changes):
         return self._pipeline.health
 
     def gather_by(self, at_end_of_turn: Deliver) -> None:
-        """Nothing has to be done for that: the committer itself waits for those who are likely to have more."""
+        """Have changes of one turn of an event loop committed together: see `Committer.gather`."""
+        self._pipeline.gather_by(at_end_of_turn)
 
     def adopt(self, own: Record) -> Outcome[None]:
         """Know the record of the name server itself, of which other nodes do not: each has one of its own."""
@@ -60,6 +61,15 @@ class Sharing(Changes):
             condition = Condition.NONE  # a change of this node's own is on its way, and whatever is there is ours
         again = partial(self.put, name, decide, value, note, conditional=conditional)
         return self._share(change, value, note, condition, again)
+
+    def put_all(self, changes: list[Change]) -> Outcome[bool]:
+        """See `Changes`."""
+        upcoming, get = self._directory.upcoming, self._directory.get
+        # A change of this node's own that is on its way needs another condition than the rest.
+        if any(upcoming(name) is not get(name) for name, _ in changes):
+            return False
+        basis = Basis(Condition.ABSENT_OR_UNCHANGED, self._directory.revision)
+        return self._pipeline.write(changes, True, None, basis, partial(self.put_all, changes))
 
     def remove(self, names: Iterable[str], check: Check, note: Note | None) -> Outcome[int]:
         """See `Changes`."""
@@ -138,4 +148,4 @@ class Sharing(Changes):
         departing: bool = False,
     ) -> Outcome[T]:
         """Send a change on its way that was decided just now, as `SharedPipeline.write`."""
-        return self._pipeline.write(change, value, note, Basis(condition, self._directory.revision, departing), again)
+        return self._pipeline.write([change], value, note, Basis(condition, self._directory.revision, departing), again)

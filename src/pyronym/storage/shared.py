@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
@@ -111,9 +111,10 @@ class SharedStorage(Storage, Protocol):
     def follow(self, listener: Listener) -> None:
         """Have `listener` told of what happens from the revision of `load` on, until the storage is closed."""
 
-    def transact(self, items: Sequence[SharedItem]) -> list[StorageError | None]:
-        """Make the changes of items, in their order. For each item None when they are durable and the listener was told
-        of them, otherwise why not; OutrunError if its condition did not hold, at a revision that the listener knows.
+    def transact(self, items: Sequence[SharedItem]) -> Iterator[Sequence[StorageError | None]]:
+        """Make the changes of items, in their order. For the first of them, then for the next, and so on: None for each
+        item when its changes are durable and the listener was told of them, otherwise why not; OutrunError if its
+        condition did not hold, at a revision that the listener knows.
         """
 
     def check_renewal(self, lease: Lease) -> None:

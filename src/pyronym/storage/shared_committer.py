@@ -48,11 +48,17 @@ class SharedCommitter(Committer[SharedItemT]):
 
     def _write(self, items: Sequence[SharedItemT]) -> None:
         began = time.perf_counter()
+        told = 0
         try:
-            errors = self._shared.transact(items)
+            for errors in self._shared.transact(items):
+                self._tell_each(items[told : told + len(errors)], errors, began)
+                told += len(errors)
         except Exception as problem:  # a bug of the storage: the callers must hear of it, and others must go on
             _log.exception("%s failed in an unexpected way", self._shared.description)
-            errors = [failure("cannot write to", self._shared.description, repr(problem), "see the log")] * len(items)
+            error = failure("cannot write to", self._shared.description, repr(problem), "see the log")
+            self._tell_each(items[told:], [error] * (len(items) - told), began)
+
+    def _tell_each(self, items: Sequence[SharedItemT], errors: Sequence[StorageError | None], began: float) -> None:
         self.health.took(time.perf_counter() - began, sum(len(item.changes) for item in items))
         for error, neighbours in groupby(zip(items, errors, strict=True), key=lambda pair: pair[1]):
             self.health.note(error)

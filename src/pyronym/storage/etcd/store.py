@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
 from typing import Final
 
@@ -45,6 +48,9 @@ TELL_SECONDS: Final = 10.0
 """How often a start that waits for etcd tries again, and says so."""
 READ_SECONDS: Final = 5.0
 
+MOST_UNDER_WAY: Final = 3
+"""Transactions, where more changes wait than fit into one."""
+
 _PROGRAM: Final = "pyronym"
 
 _ADVICE: Final = {
@@ -82,6 +88,21 @@ class _Plain:
     basis: Basis = _ON_NOTHING
 
 
+@dataclass
+class _Made:
+    """What etcd has made of a group of items, up to a revision; and what else became of them, by their `id`."""
+
+    group: Sequence[SharedItem]
+    deadline: float
+    revision: int = 0
+    errors: dict[int, StorageError] = field(default_factory=dict)
+
+    def add(self, other: _Made) -> None:
+        """Count in what has become of some of them."""
+        self.errors |= other.errors
+        self.revision = max(self.revision, other.revision)
+
+
 class EtcdStorage:
     """The part of a cluster that `address` names (see `etcd_address`).
 
@@ -109,6 +130,7 @@ class EtcdStorage:
         self._follower: Follower | None = None
         self._overseer: Overseer | None = None
         self._closed = Event()
+        self._hands = ThreadPoolExecutor(MOST_UNDER_WAY, "pyronym-transaction")
 
     # Reading
 
@@ -150,6 +172,7 @@ class EtcdStorage:
     def close(self) -> None:
         """Follow no more, and be no node any more. What was registered here with a lease stays until that ends."""
         self._closed.set()
+        self._hands.shutdown()
         if self._overseer is not None:
             self._overseer.close()
         if self._follower is not None:
@@ -165,50 +188,73 @@ class EtcdStorage:
         self._check_open()
         last = {change.name: change for change in changes}
         item = _Plain(tuple(last.values()), time.monotonic())
-        (error,) = self.transact([item]) if last else (None,)
-        if error is not None:
-            raise error
+        for errors in self.transact([item] if last else ()):
+            for error in filter(None, errors):
+                raise error
 
     def check_renewal(self, lease: Lease) -> None:
         """As every shared storage's."""
         if not self._leases.outlives(lease):
             raise self._unchanged(self.freshness.reason or "etcd's lease has ended, or was not kept alive in time")
 
-    def transact(self, items: Sequence[SharedItem]) -> list[StorageError | None]:
-        """As every shared storage's."""
-        outcomes: list[StorageError | None] = []
-        for group in grouped(items):
-            outcomes += self._transact(group)
-        return outcomes
+    def transact(self, items: Sequence[SharedItem]) -> Iterator[Sequence[StorageError | None]]:
+        """As every shared storage's. Several transactions are under way at a time, if they have no name in common."""
+        groups = list(grouped(items))
+        if len(groups) == 1:  # nothing to hand over to another thread
+            yield self._outcomes(self._make(groups[0]))
+            return
+        under_way: deque[tuple[set[str], Future[_Made]]] = deque()
+        for group in groups:
+            names = {change.name for item in group for change in item.changes}
+            while under_way and (
+                len(under_way) == MOST_UNDER_WAY or any(not names.isdisjoint(earlier) for earlier, _ in under_way)
+            ):
+                yield self._outcomes(under_way.popleft()[1].result())
+            under_way.append((names, self._hands.submit(self._make, group)))
+        for _, made in under_way:
+            yield self._outcomes(made.result())
 
-    def _transact(self, group: Sequence[SharedItem]) -> list[StorageError | None]:
+    def _make(self, group: Sequence[SharedItem]) -> _Made:
         """One transaction. Where some are outrun, another one for the others."""
-        errors: dict[int, StorageError] = {}
-        deadline = min(item.submitted for item in group) + self._timeout
-        left = self._without_unreadable(group, errors)
+        made = _Made(group, min(item.submitted for item in group) + self._timeout)
+        left = self._without_unreadable(group, made.errors)
+        explain = False
         while left:
             try:
-                answer = self._send(left, deadline)
+                answer = self._send(left, made.deadline, explain=explain)
             except ChangeRefusedError as problem:
                 if len(left) > 1:  # one that can never be stored must not take the others with it
                     for item in left:
-                        errors |= {id(item): error for error in self._transact([item]) if error is not None}
+                        made.add(self._make([item]))
                 else:
-                    errors[id(left[0])] = problem
+                    made.errors[id(left[0])] = problem
                 break
             except StorageError as problem:
-                errors |= {id(item): problem for item in left}
+                made.errors |= {id(item): problem for item in left}
                 break
-            revision = answer.header.revision
-            known = self._catch_up(revision, deadline)
+            made.revision = answer.header.revision
             if answer.succeeded:
-                errors |= {id(item): self._half_done(revision) for item in left if not known}
                 break
-            losers = outrun(left, answer)
-            assert losers, "a transaction fails only if a condition does not hold"
-            errors |= {id(item): OutrunError(_OUTRUN) if known else self._unchanged(_UNHEARD) for item in losers}
-            left = [item for item in left if id(item) not in errors]
-        return [errors.get(id(item)) for item in group]
+            if explain:
+                losers = outrun(left, answer)
+                assert losers, "a transaction fails only if a condition does not hold"
+                made.errors |= {id(item): OutrunError(_OUTRUN) for item in losers}
+                left = [item for item in left if id(item) not in made.errors]
+            explain = True
+        return made
+
+    def _outcomes(self, made: _Made) -> list[StorageError | None]:
+        """What has come of the items, when this node knows what has happened."""
+        errors = [made.errors.get(id(item)) for item in made.group]
+        if made.revision and not self._catch_up(made.revision, made.deadline):
+            return [self._unheard(error, made.revision) for error in errors]
+        return errors
+
+    def _unheard(self, error: StorageError | None, revision: int) -> StorageError:
+        """What has come of an item, where this node has not heard of it in time."""
+        if error is None:
+            return self._half_done(revision)
+        return self._unchanged(_UNHEARD) if isinstance(error, OutrunError) else error
 
     def _without_unreadable(self, group: Sequence[SharedItem], errors: dict[int, StorageError]) -> list[SharedItem]:
         unreadable = self._contents.unreadable
@@ -229,14 +275,14 @@ class EtcdStorage:
                 errors[id(item)] = refusal(self.description, why, advice)
         return left
 
-    def _send(self, items: Sequence[SharedItem], deadline: float) -> TxnResponse:
-        """etcd's answer to the transaction. StorageError that says what has become of it."""
+    def _send(self, items: Sequence[SharedItem], deadline: float, *, explain: bool) -> TxnResponse:
+        """etcd's answer to the transaction, see `transaction`. StorageError that says what has become of it."""
         stale_since, reason, _ = self.freshness
         left = deadline - time.monotonic()
         if stale_since is not None or left <= 0:
             raise self._unchanged(reason or "earlier changes took too long")
         try:
-            return self._ask(items, left)
+            return self._ask(items, left, explain=explain)
         except UnreachableError as problem:
             self._suspect(problem)
             raise self._unchanged(problem) from problem
@@ -249,15 +295,15 @@ class EtcdStorage:
                 raise refusal(self.description, problem, "make it smaller") from problem
             raise UnchangedError(f"{self.description}: {problem}; {_advice(problem)}") from problem
 
-    def _ask(self, items: Sequence[SharedItem], timeout: float) -> TxnResponse:
-        request = transaction(items, self._keys, self._leases.for_record)
+    def _ask(self, items: Sequence[SharedItem], timeout: float, *, explain: bool) -> TxnResponse:
+        request = partial(transaction, items, self._keys, self._leases.for_record, explain=explain)
         try:
-            return self._transport.call(TXN, request, timeout)
+            return self._transport.call(TXN, request(), timeout)
         except RefusedError as problem:
             if problem.code != NOT_FOUND:
                 raise
         self._leases.forget()  # one has ended while etcd was away
-        return self._transport.call(TXN, transaction(items, self._keys, self._leases.for_record), timeout)
+        return self._transport.call(TXN, request(), timeout)
 
     def _catch_up(self, revision: int, deadline: float) -> bool:
         """Whether this node knows what has happened up to a revision, for which it waits."""

@@ -51,8 +51,10 @@ def grouped(items: Sequence[SharedItem]) -> Iterator[list[SharedItem]]:
         yield group
 
 
-def transaction(items: Sequence[SharedItem], keys: Keys, lease_for: Callable[[Lease], int]) -> TxnRequest:
-    """The request that makes all the changes if all the conditions hold, and otherwise finds out which do.
+def transaction(
+    items: Sequence[SharedItem], keys: Keys, lease_for: Callable[[Lease], int], *, explain: bool
+) -> TxnRequest:
+    """The request that makes all the changes if all the conditions hold. Otherwise `explain` finds out which do.
 
     ChangeRefusedError for text that has no UTF-8 form; and what `lease_for` raises, which gives the id of etcd's lease.
     """
@@ -64,8 +66,9 @@ def transaction(items: Sequence[SharedItem], keys: Keys, lease_for: Callable[[Le
             _add_operation(request, key, change, lease_for)
             if item.basis.condition is not Condition.NONE:
                 _add_comparisons(request, key, item)
-                look = request.failure.add().request_range
-                look.key, look.keys_only = key, True
+                if explain:
+                    look = request.failure.add().request_range
+                    look.key, look.keys_only = key, True
         if item.basis.departing:
             departed += [change.name for change in item.changes]
     if departed:
@@ -75,7 +78,7 @@ def transaction(items: Sequence[SharedItem], keys: Keys, lease_for: Callable[[Le
 
 
 def outrun(items: Sequence[SharedItem], answer: TxnResponse) -> list[SharedItem]:
-    """Those items whose conditions did not hold, from the answer to a transaction that failed."""
+    """Those items whose conditions did not hold, from the answer to a transaction that failed and explains that."""
     found = iter(answer.responses)
     losers = []
     for item in items:

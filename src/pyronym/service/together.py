@@ -1,0 +1,47 @@
+"""Batches of registrations: all of them are one change of the storage, and are waited for once.
+
+One by one, 50 registrations of a batch waited for 50 commits: with etcd, 64 clients who sent such batches got no more
+done than 64 who sent one registration at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from pyronym.directory.record import Record
+from pyronym.rpc.hosting import Step
+from pyronym.service.commit import Deferral
+from pyronym.service.requests import NameServer
+from pyronym.storage.base import ChangeRefusedError
+
+
+def together(server: NameServer, steps: Sequence[Step]) -> Generator[Any, Any, Sequence[None] | None]:
+    """See `Hosted.together`. Only for plain registrations of different names; and where it turns out that one of them
+    is refused, none has been made: then each of them, one by one, has its own outcome.
+    """
+    records = _plain(server, steps)
+    if len(records) < len(steps):
+        return None
+    try:
+        outcome = server.register_all(list(records.values()))
+        made = (yield outcome) if isinstance(outcome, Deferral) else outcome
+    except ChangeRefusedError:
+        return None
+    return [None] * len(steps) if made else None
+
+
+def _plain(server: NameServer, steps: Sequence[Step]) -> dict[str, Record]:
+    """The records of registrations up to the first call that is another one, or wrong in some way."""
+    records: dict[str, Record] = {}
+    for method, args, kwargs in steps:
+        if method != "register":
+            break
+        try:
+            record = server.plain_record(*args, **kwargs)
+        except Exception:  # whatever it is: it will happen again, when it is this call's turn
+            break
+        if record is None:
+            break
+        records[record.name] = record
+    return records
