@@ -208,8 +208,8 @@ class NameService:
             return self._directory.count_with_prefix(prefix)
 
     def matching(self, regex: str, use: Callable[[Iterable[Record]], T]) -> T | Future[T]:
-        """What `use` makes of the records whose names match from their beginning, or the future of that: sorted by name
-        if `regex` starts with plain text, otherwise in order of registration.
+        """What `use` makes of the records whose names match from their beginning, or the future of that: in order of
+        registration, or sorted by name, where `regex` begins with text that few names do.
 
         Raises BadPatternError, SlowPatternError. Never called on an event loop, and nobody waits for the search.
         """
@@ -547,7 +547,7 @@ class NameService:
 
     def _candidates(self, prefix: str) -> tuple[list[str], int]:
         with self._lock:
-            return self._directory.names(prefix), self._directory.longest
+            return self._directory.candidates(prefix), self._directory.longest
 
     def _records(self, names: Iterable[str]) -> Iterator[Record]:
         """The records of names that were there a moment ago, as far as they still are."""

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from pyronym.directory.pattern_cost import PatternCost, range_width, size
 from pyronym.directory.pattern_text import regex_text
-from pyronym.directory.patterns import literal_prefix
+from pyronym.directory.patterns import Literals, literals
 from pyronym.errors import BadPatternError, SlowPatternError
 
 T = TypeVar("T")
@@ -57,8 +57,8 @@ class NamePattern:
     """A regular expression that is none of those that cannot even be compiled. Make it with `name_pattern`."""
 
     plain: re.Pattern[str]
-    prefix: str
-    """What all names that it matches start with."""
+    literals: Literals
+    """What all names have that it matches."""
     reach: int
     """The length of names up to which `re` matches it in no time."""
 
@@ -83,7 +83,7 @@ def name_pattern(text: str) -> NamePattern:
         plain = re.compile(text)
         cost = PatternCost(tree)
         reach = LENGTHS[bisect_left(LENGTHS, True, lo=1, key=lambda length: cost.steps(length) > PLAIN_STEPS) - 1]
-        return NamePattern(plain, literal_prefix(plain), reach)
+        return NamePattern(plain, literals(tree), reach)
     except RecursionError:
         raise BadPatternError("its groups are nested too deeply") from None
     except (re.error, OverflowError, ValueError) as problem:
@@ -113,10 +113,11 @@ class Searches:
     ) -> T | Future[T]:
         """What `use` makes of the names that match from their beginning, or the future of that.
 
-        `candidates`: the names with a prefix, and a length that none of them exceeds. Raises SlowPatternError, perhaps
-        in the future, when the budget is spent; BadPatternError when such a pattern cannot be stopped in time.
+        `candidates`: names, among them all with a prefix, and a length that none of them exceeds. Raises
+        SlowPatternError, perhaps in the future, when the budget is spent; BadPatternError when such a pattern cannot be
+        stopped in time.
         """
-        names, longest = candidates(pattern.prefix)
+        names, longest = candidates(pattern.literals.prefix)
         if longest <= pattern.reach:
             return use(self._scan(pattern, names, pattern.plain.match))
         del names  # they would be kept while this waits for its turn
@@ -126,11 +127,13 @@ class Searches:
     def _scan(self, pattern: NamePattern, names: Sequence[str], match: Callable[[str], object]) -> list[str]:
         # Computing time: that others compute too is no fault of this pattern.
         ends = time.thread_time() + self._budget
+        # Most names are left out because they do not have this: a million take 0.10 s instead of 0.20.
+        inside = pattern.literals.inside
         found: list[str] = []
         for start in range(0, len(names), CHUNK):
             if time.thread_time() > ends:
                 raise self._too_slow(pattern)
-            found += [name for name in names[start : start + CHUNK] if match(name)]
+            found += [name for name in names[start : start + CHUNK] if inside in name and match(name)]
         return found
 
     def _careful_scan(
@@ -155,7 +158,7 @@ class Searches:
             except MemoryError:
                 raise SlowPatternError(f"{pattern.label} needs too much memory (use a simpler pattern)") from None
 
-        return self._scan(pattern, candidates(pattern.prefix)[0], match)
+        return self._scan(pattern, candidates(pattern.literals.prefix)[0], match)
 
     def _too_slow(self, pattern: NamePattern) -> SlowPatternError:
         return SlowPatternError(
