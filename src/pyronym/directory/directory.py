@@ -126,12 +126,12 @@ class Directory:
             found.update(self._by_tag.get(tag, {}))
         return list(found.values())
 
-    def candidates(self, prefix: str) -> list[str]:
-        """The names that start with exactly this text, sorted; or all names in order of registration, among which it is
-        quicker to look for them where they are many.
+    def candidates(self, prefix: str) -> list[Record]:
+        """The records whose names start with exactly this text, sorted by name; or all, in order of registration, among
+        which it is quicker to look for them where they are many.
         """
         are_many = self.count_with_prefix(prefix) > len(self) // MANY
-        return list(self._records if are_many else self._names_with_prefix(prefix))
+        return self.everything() if are_many else self.with_prefix(prefix)
 
     def shared_tags(self, tags: frozenset[str]) -> frozenset[str]:
         """The copy of a set of tags that the records have in common, or `tags` itself if none has them."""

@@ -22,7 +22,7 @@ class Literals(NamedTuple):
     prefix: str
     """What they start with."""
     inside: str
-    """The longest that is somewhere in them."""
+    """The longest that is somewhere after that."""
 
 
 def literals(tree: Tree) -> Literals:
@@ -35,4 +35,4 @@ def literals(tree: Tree) -> Literals:
             runs[-1] += chr(value)
         elif runs != [""] or (kind, value) not in _BEGINNINGS:
             runs.append("")
-    return Literals(runs[0], max(runs, key=len))
+    return Literals(runs[0], max(runs[1:], key=len, default=""))

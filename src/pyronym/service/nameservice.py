@@ -213,7 +213,7 @@ class NameService:
 
         Raises BadPatternError, SlowPatternError. Never called on an event loop, and nobody waits for the search.
         """
-        return self._searches.find(name_pattern(regex), self._candidates, lambda names: use(self._records(names)))
+        return self._searches.find(name_pattern(regex), self._candidates, use)
 
     def with_all(self, tags: frozenset[str]) -> list[Record]:
         """The records that have all these tags."""
@@ -370,7 +370,11 @@ class NameService:
 
     def remove_matching(self, regex: str) -> int | Future[int]:
         """Remove the records whose names match from their beginning, and wait for it. Their number. As `matching`."""
-        return self._searches.find(name_pattern(regex), self._candidates, lambda names: waited_for(self.remove(names)))
+
+        def remove(records: Iterable[Record]) -> int:
+            return waited_for(self.remove([record.name for record in records]))
+
+        return self._searches.find(name_pattern(regex), self._candidates, remove)
 
     # Leases
 
@@ -545,13 +549,9 @@ class NameService:
 
     # Searching
 
-    def _candidates(self, prefix: str) -> tuple[list[str], int]:
+    def _candidates(self, prefix: str) -> tuple[list[Record], int]:
         with self._lock:
             return self._directory.candidates(prefix), self._directory.longest
-
-    def _records(self, names: Iterable[str]) -> Iterator[Record]:
-        """The records of names that were there a moment ago, as far as they still are."""
-        return filter(None, map(self._directory.get, names))
 
 
 @contextmanager
