@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyronym.directory.directory import Directory
+from pyronym.directory.directory import MANY, Directory
 from pyronym.directory.record import EXPIRED, REGISTERED, Change, Record
 
 # Neighbours in sort order, in looks and in what other storages confuse: case, % and _, combining marks, the ends of
@@ -223,12 +223,20 @@ def test_tags_are_asked_for_once_however_often_they_are_given():
     assert [record.name for record in directory.with_any(["x", "y", "x"])] == ["a", "b"]
 
 
-def test_names_are_in_order_of_registration_or_with_a_prefix_sorted():
+def names_of(records):
+    return [record.name for record in records]
+
+
+def test_candidates_are_those_with_the_prefix_sorted_or_all_in_order_of_registration_where_many_have_it():
     directory = Directory()
-    apply_now(directory, put("ba"), put("ab"), put("aa"))
-    assert directory.names("") == ["ba", "ab", "aa"]
-    assert directory.names("a") == ["aa", "ab"]
-    assert directory.names("x") == []
+    names = ["ba", "ab", "aa", *(f"n{number}" for number in range(MANY * 2 - 3))]
+    apply_now(directory, *map(put, names))
+    assert names_of(directory.candidates("")) == names
+    assert names_of(directory.candidates("n")) == names
+    assert names_of(directory.candidates("a")) == ["aa", "ab"]
+    assert names_of(directory.candidates("x")) == []
+    apply_now(directory, put("ac"))
+    assert names_of(directory.candidates("a")) == [*names, "ac"]
 
 
 def test_the_longest_name_is_remembered():

@@ -1,23 +1,26 @@
 import re
+from re import _parser
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyronym.directory.patterns import literal_prefix
+from patterns_to_try import patterns as larger_patterns
+from pyronym.directory.patterns import literals
 
 PIECES = [
     *"ab.^$*+?|()[]{}\\-,1 #\n&",
     *(r"\.", r"\|", r"\\", r"\d", r"\A", r"\(", r"\Z", r"\b", "é", r"\é", "(?:", "(?=", "(?!", "(?#", "(?i:", "(?i)"),
     *("{2}", "{,2}", "{0}", "[^", "[]", "[|]", "[(]", "a|", "(?P<x>", "(?(1)", "*?", "*+", "lab"),
 ]
-patterns = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
-names = st.lists(st.sampled_from([*"ab.|(\\[1 #\né^$A", "lab"]), max_size=6).map("".join)
+patterns = st.lists(st.sampled_from(PIECES), max_size=8).map("".join) | larger_patterns
+names = st.lists(st.sampled_from([*"abAB.|(\\[1 #\né^$", "lab"]), max_size=6).map("".join)
 
 
-def compiled(text, flags=0):
+def parsed(text):
     try:
-        return re.compile(text, flags)
+        re.compile(text)
+        return _parser.parse(text)
     except (re.error, OverflowError):
         return None
 
@@ -25,50 +28,56 @@ def compiled(text, flags=0):
 @settings(max_examples=2000, deadline=None)
 @given(patterns, st.lists(names, max_size=8))
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-def test_whatever_a_pattern_matches_starts_with_its_literal_prefix(text, asked):
-    pattern = compiled(text)
-    if pattern is None:
+def test_whatever_a_pattern_matches_has_its_literals(text, asked):
+    tree = parsed(text)
+    if tree is None:
         return
-    prefix = literal_prefix(pattern)
-    candidates = [*asked, *(prefix[:-1] + name for name in asked), *(prefix + name for name in asked), prefix[:-1]]
+    prefix, inside = literals(tree)
+    candidates = [
+        *asked,
+        *(part + name for name in asked for part in (prefix, prefix[:-1], prefix + inside, prefix + inside[:-1])),
+    ]
     for name in candidates:
-        assert not pattern.match(name) or name.startswith(prefix)
+        assert not re.match(text, name) or (name.startswith(prefix) and inside in name[len(prefix) :])
 
 
 @pytest.mark.parametrize(
-    ("text", "prefix"),
+    ("text", "prefix", "inside"),
     [
-        ("lab", "lab"),
-        (r"lab\.camera\.\d+", "lab.camera."),
-        (r"^lab\.(a|b)", "lab."),
-        (r"\Alab$", "lab"),
-        ("lab.camera", "lab"),
-        ("labs?", "lab"),
-        ("labs*", "lab"),
-        ("labs{0}", "lab"),
-        (r"lab\.*", "lab"),
-        ("lab[|]", "lab"),
-        (r"lab\|", "lab|"),
-        ("lab(?#|)", "lab"),
-        ("é😀.", "é😀"),
-        ("", ""),
-        (".*", ""),
-        ("a?b", ""),
-        ("lab|x", ""),
-        ("lab()|x", ""),
-        ("lab[)]|x", ""),
-        ("lab[]|]|x", ""),
-        ("lab(?#()|x", ""),
-        (r"lab\(|x", ""),
-        (r"\dlab", ""),
-        ("(?i)lab", ""),
-        ("(?x)l ab", ""),
+        ("lab", "lab", ""),
+        (r"lab\.camera\.\d+", "lab.camera.", ""),
+        (r".*\.camera\.x", "", ".camera.x"),
+        (r"lab\..*\.camera[0-9]+", "lab.", ".camera"),
+        (r".+7$", "", "7"),
+        (r"^lab\.(a|b)", "lab.", ""),
+        (r"\Alab$", "lab", ""),
+        ("lab.camera", "lab", "camera"),
+        ("labs?", "lab", ""),
+        ("labs*", "lab", ""),
+        ("labs{0}", "lab", ""),
+        (r"lab\.*", "lab", ""),
+        ("lab[|]", "lab|", ""),
+        (r"lab\|", "lab|", ""),
+        ("lab(?#|)", "lab", ""),
+        ("lab^", "lab", ""),
+        ("é😀.", "é😀", ""),
+        ("", "", ""),
+        (".*", "", ""),
+        ("a?b", "", "b"),
+        ("(?=lab)x", "", "x"),
+        ("(?!lab)x", "", "x"),
+        ("lab|x", "", ""),
+        ("lab()|x", "", ""),
+        ("lab[)]|x", "", ""),
+        ("lab[]|]|x", "", ""),
+        ("lab(?#()|x", "", ""),
+        (r"lab\(|x", "", ""),
+        (r"\dlab", "", "lab"),
+        ("(?x)l ab", "lab", ""),
+        ("(?m)^lab", "lab", ""),
+        ("(?i)lab", "", ""),
+        ("(?i:lab)x", "", "x"),
     ],
 )
-def test_the_literal_prefix(text, prefix):
-    assert literal_prefix(re.compile(text)) == prefix
-
-
-@pytest.mark.parametrize("flag", [re.IGNORECASE, re.VERBOSE, re.MULTILINE, re.DOTALL, re.ASCII])
-def test_patterns_with_flags_have_none(flag):
-    assert literal_prefix(re.compile("lab", flag)) == ""
+def test_the_literals(text, prefix, inside):
+    assert literals(_parser.parse(text)) == (prefix, inside)

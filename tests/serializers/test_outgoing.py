@@ -12,7 +12,8 @@ from comparing import form, plain_data
 from hypothesis import given
 
 from pyronym.errors import SerializeError
-from pyronym.serializers.outgoing import is_plain, simplified, to_plain
+from pyronym.serializers.outgoing import TextPairs, is_plain, simplified, to_plain
+from pyronym.serializers.registry import serializer_by_name
 from pyronym.uri import URI
 from pyronym.wire.message import PYRO4, PYRO5
 
@@ -130,3 +131,12 @@ def test_an_object_that_contains_itself_is_refused():
     problem.cause = problem
     with pytest.raises(SerializeError, match="contains itself"):
         to_plain(problem, PYRO4)
+
+
+@pytest.mark.parametrize("name", ["json", "marshal", "msgpack", "pickle"])
+def test_pairs_of_texts_travel_as_their_dict_in_every_format(name):
+    value = {f"name {number}": f"text {number}" for number in range(1001)}
+    pairs = TextPairs([(key, text, None) for key, text in value.items()])
+    serializer = serializer_by_name(PYRO4, name)
+    assert serializer.loads(serializer.dumps(pairs)) == pairs.as_dict() == value
+    assert len(pairs) == len(value)

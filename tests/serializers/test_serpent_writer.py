@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pyronym.errors import SerializeError
 from pyronym.serializers.bounds import LIMITS
+from pyronym.serializers.outgoing import TextPairs
 from pyronym.serializers.serpent_writer import write_plain_call, write_serpent
 from pyronym.uri import URI
 from pyronym.wire.message import PYRO4, PYRO5
@@ -41,6 +42,19 @@ def containers(parts):
 @given(st.recursive(scalars, containers, max_leaves=15))
 def test_plain_data_is_written_as_the_library_writes_it(value):
     assert write_serpent(value, PYRO4) == serpent.dumps(value)
+
+
+@given(st.dictionaries(any_text, any_text, max_size=4))
+def test_pairs_of_texts_are_written_as_their_dict(value):
+    pairs = TextPairs([(key, text, "more") for key, text in value.items()])
+    assert write_serpent(pairs, PYRO4) == write_serpent(value, PYRO4)
+    assert write_serpent((pairs,), PYRO4) == write_serpent((value,), PYRO4)
+
+
+def test_many_pairs_of_texts_are_written_as_their_dict():
+    value = {f"name {number}": f"text {number}" for number in range(2500)}
+    pairs = TextPairs(list(value.items()))
+    assert write_serpent(pairs, PYRO5) == write_serpent(value, PYRO5)
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,8 @@ def test_filters_of_pyro4_are_counted_by_being_given(service):
     nameserver.register("x", OBJECT)
     with pytest.raises(ValueError, match="one thing at a time"):
         nameserver.list(prefix="", regex="")
-    assert nameserver.list(metadata_all=[]) == nameserver.list(prefix="") == {"x": OBJECT}
+    for empty in ({"metadata_all": []}, {"prefix": ""}):
+        assert nameserver.list(**empty).as_dict() == {"x": OBJECT}
     for name in ("metadata_all", "metadata_any"):
         with pytest.raises(TypeError, match=f"{name} should not be a str"):
             nameserver.list(**{name: "tag"})
@@ -115,7 +116,7 @@ def test_filters_of_pyro4_are_counted_by_being_given(service):
 def test_filters_of_pyro5_are_counted_by_their_truth(service):
     nameserver = pyro5.NameServer(service)
     nameserver.register("x", OBJECT)
-    assert nameserver.list(prefix="", regex="x").do() == {"x": OBJECT}
+    assert nameserver.list(prefix="", regex="x").do().as_dict() == {"x": OBJECT}
     assert nameserver.yplookup([], None) == {}
     with pytest.raises(ValueError, match="one thing at a time"):
         nameserver.list(prefix="x", regex="x")
@@ -134,8 +135,8 @@ def test_an_unknown_name_to_remove_is_no_reason_to_remove_others_in_pyro5(servic
 def test_a_prefix_is_a_prefix(nameserver):
     for name in ("app_one", "APP_two", "appXone", "app%z", "app", "größe", "größer"):
         nameserver.register(name, OBJECT)
-    assert sorted(nameserver.list(prefix="app_")) == ["app_one"]
-    assert sorted(nameserver.list(prefix="größe")) == ["größe", "größer"]
+    assert sorted(nameserver.list(prefix="app_").as_dict()) == ["app_one"]
+    assert sorted(nameserver.list(prefix="größe").as_dict()) == ["größe", "größer"]
     assert nameserver.remove(prefix="app_") == 1
     assert nameserver.count() == 6
 

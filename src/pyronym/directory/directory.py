@@ -11,11 +11,17 @@ import sys
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice, takewhile
+from typing import Final
 
 from sortedcontainers import SortedList
 
 from pyronym.directory.record import EXPIRED, REGISTERED, REMOVED, UPDATED, Change, Event, Record
 from pyronym.directory.tagsets import TagSets
+
+MANY: Final = 8
+"""More than one name in so many. A million names are in memory in order of registration: to look at all of them for a
+text takes 0.1 s, and 0.23 in another order.
+"""
 
 
 class Staged:
@@ -120,9 +126,12 @@ class Directory:
             found.update(self._by_tag.get(tag, {}))
         return list(found.values())
 
-    def names(self, prefix: str) -> list[str]:
-        """The names that start with exactly this text: sorted, or all in order of registration if it is empty."""
-        return list(self._names_with_prefix(prefix) if prefix else self._records)
+    def candidates(self, prefix: str) -> list[Record]:
+        """The records whose names start with exactly this text, sorted by name; or all, in order of registration, among
+        which it is quicker to look for them where they are many.
+        """
+        are_many = self.count_with_prefix(prefix) > len(self) // MANY
+        return self.everything() if are_many else self.with_prefix(prefix)
 
     def shared_tags(self, tags: frozenset[str]) -> frozenset[str]:
         """The copy of a set of tags that the records have in common, or `tags` itself if none has them."""

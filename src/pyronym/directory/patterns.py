@@ -1,35 +1,38 @@
-"""What can be told of the names that a regular expression matches, without asking it about each of them."""
+"""What can be told of the names that a regular expression matches, without asking it about each of them.
+
+A tree is what it is for `pattern_cost`.
+"""
 
 from __future__ import annotations
 
 import re
+from re import _constants as op  # type: ignore[attr-defined]
+from typing import Final, NamedTuple
 
-_START = re.compile(r"\^|\\A")
+from pyronym.directory.pattern_cost import Tree
 
-_LITERALS = re.compile(r"(?:(?:\\[^0-9A-Za-z]|[^\\.^$*+?{}\[\]|()])(?![*+?{]))*")
-"""Characters that stand for themselves, escaped or not. The last one before a quantifier need not be there at all."""
-
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-
-_TOKEN = re.compile(r"\\.|\[\^?]?(?:\\.|[^]\\])*]|\(\?#[^)]*\)|.", re.DOTALL)
-"""An escaped character, a set of characters, a comment, or one character."""
+_BEGINNINGS: Final = ((op.AT, op.AT_BEGINNING), (op.AT, op.AT_BEGINNING_STRING))
 
 
-def literal_prefix(pattern: re.Pattern[str]) -> str:
-    """A text that every match of `pattern` from the beginning of a name starts with, as far as that is plain to see."""
-    text = pattern.pattern
-    if pattern.flags != re.UNICODE or _has_alternatives(text):
-        return ""
-    start = _START.match(text)
-    literals = _LITERALS.match(text, start.end() if start else 0)
-    return _ESCAPED.sub(r"\1", literals[0]) if literals else ""
+class Literals(NamedTuple):
+    """Plain text that all names have that a regular expression matches from their beginning, as far as that is plain
+    to see; empty where it is not.
+    """
+
+    prefix: str
+    """What they start with."""
+    inside: str
+    """The longest that is somewhere after that."""
 
 
-def _has_alternatives(text: str) -> bool:
-    """Whether there is a ``|`` outside of all groups."""
-    depth = 0
-    for token in _TOKEN.findall(text):
-        if token == "|" and depth == 0:
-            return True
-        depth += (token == "(") - (token == ")")
-    return False
+def literals(tree: Tree) -> Literals:
+    """The plain text in a regular expression."""
+    if tree.state.flags & re.IGNORECASE:
+        return Literals("", "")
+    runs = [""]
+    for kind, value in tree:
+        if kind is op.LITERAL:
+            runs[-1] += chr(value)
+        elif runs != [""] or (kind, value) not in _BEGINNINGS:
+            runs.append("")
+    return Literals(runs[0], max(runs[1:], key=len, default=""))

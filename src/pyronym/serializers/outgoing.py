@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections import UserDict, UserList, UserString, deque
-from collections.abc import Callable, Collection, ItemsView, KeysView, ValuesView
+from collections.abc import Callable, Collection, ItemsView, Iterator, KeysView, Sequence, ValuesView
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from operator import itemgetter
 from types import NoneType
 from typing import Any, Final
 from uuid import UUID
@@ -15,6 +16,37 @@ from uuid import UUID
 from pyronym.serializers.bounds import LIMITS, too_deep
 from pyronym.serializers.classes import BatchFailure, class_dict
 from pyronym.uri import URI
+
+_SLICE: Final = 1000
+"""Pairs that are made parts of a dict in one step, in which no other thread has a turn: 0.2 milliseconds."""
+
+
+class TextPairs:
+    """What travels as a dict of texts, of which only its writers know how to come by it quickly.
+
+    `pairs`: tuples that begin with a key and its value, both of them of exactly the class str. No key is there twice.
+    """
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, pairs: Sequence[tuple[Any, ...]]) -> None:
+        self._pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def slices(self) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """The pairs, a thousand at a time."""
+        for start in range(0, len(self._pairs), _SLICE):
+            yield self._pairs[start : start + _SLICE]
+
+    def as_dict(self) -> dict[str, object]:
+        """The dict."""
+        made: dict[str, object] = {}
+        for part in self.slices():
+            made.update(map(itemgetter(0, 1), part))
+        return made
+
 
 _LEAVES: Final = frozenset([str, int, float, bool, NoneType, bytes, complex])
 
@@ -54,6 +86,7 @@ _CONVERSIONS: Final[tuple[tuple[type | tuple[type, ...], Callable[[Any], object]
     (array, lambda numbers: numbers.tounicode() if numbers.typecode in ("u", "w") else numbers.tolist()),
     ((deque, UserList, KeysView, ValuesView, ItemsView), list),
     (UserDict, dict),
+    (TextPairs, TextPairs.as_dict),
     ((bytearray, memoryview), bytes),
 )
 """Classes of the standard library, and what their instances travel as."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterable, Mapping, MutableMapping
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pyronym.rpc.exposed import expose
 from pyronym.rpc.hosting import LongWork
+from pyronym.serializers.outgoing import TextPairs
 from pyronym.service import pyro4
 from pyronym.service.commit import Deferral
 from pyronym.service.feed import Subscriber
 from pyronym.service.nameservice import NameService
-from pyronym.service.requests import Answer
+from pyronym.service.requests import Answer, Listed
 from pyronym.settings import Settings, config
 from pyronym.storage.base import Storage
 from pyronym.storage.mapping import storage_behind
@@ -151,7 +152,9 @@ class NameServer:
         their beginning (BadPatternError if it is none, SlowPatternError if it takes longer than REGEX_TIMEOUT); records
         with all, or with any, of some tags.
         """
-        return _wait(self._requests.list(prefix, regex, metadata_all, metadata_any, return_metadata))
+        found = self._requests.list(prefix, regex, metadata_all, metadata_any, return_metadata)
+        listed = cast(Listed, _wait(found))
+        return listed.as_dict() if isinstance(listed, TextPairs) else listed
 
     @expose
     def liveness(self, prefix: str = "") -> dict[str, dict[str, object]]:

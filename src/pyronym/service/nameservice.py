@@ -196,12 +196,12 @@ class NameService:
             return self._directory.count_with_prefix(prefix)
 
     def matching(self, regex: str, use: Callable[[Iterable[Record]], T]) -> T | Future[T]:
-        """What `use` makes of the records whose names match from their beginning, or the future of that: sorted by name
-        if `regex` starts with plain text, otherwise in order of registration.
+        """What `use` makes of the records whose names match from their beginning, or the future of that: in order of
+        registration, or sorted by name, where `regex` begins with text that few names do.
 
         Raises BadPatternError, SlowPatternError. Never called on an event loop, and nobody waits for the search.
         """
-        return self._searches.find(name_pattern(regex), self._candidates, lambda names: use(self._records(names)))
+        return self._searches.find(name_pattern(regex), self._candidates, use)
 
     def with_all(self, tags: frozenset[str]) -> list[Record]:
         """The records that have all these tags."""
@@ -329,7 +329,11 @@ class NameService:
 
     def remove_matching(self, regex: str) -> int | Future[int]:
         """Remove the records whose names match from their beginning, and wait for it. Their number. As `matching`."""
-        return self._searches.find(name_pattern(regex), self._candidates, lambda names: waited_for(self.remove(names)))
+
+        def remove(records: Iterable[Record]) -> int:
+            return waited_for(self.remove([record.name for record in records]))
+
+        return self._searches.find(name_pattern(regex), self._candidates, remove)
 
     # Leases
 
@@ -461,13 +465,9 @@ class NameService:
 
     # Searching
 
-    def _candidates(self, prefix: str) -> tuple[list[str], int]:
+    def _candidates(self, prefix: str) -> tuple[list[Record], int]:
         with self._lock:
-            return self._directory.names(prefix), self._directory.longest
-
-    def _records(self, names: Iterable[str]) -> Iterator[Record]:
-        """The records of names that were there a moment ago, as far as they still are."""
-        return filter(None, map(self._directory.get, names))
+            return self._directory.candidates(prefix), self._directory.longest
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pyronym.rpc.exposed import expose
 from pyronym.service import requests
 from pyronym.service.arguments import checked_name, checked_prefix, checked_tags
 from pyronym.service.own_record import PYRO5_CLASS_TAG
-from pyronym.service.requests import Answer
+from pyronym.service.requests import Answer, Listed
 from pyronym.uri import NAMESERVER_NAME
 
 
@@ -27,7 +27,7 @@ class NameServer(requests.NameServer):
         metadata_all: Iterable[str] | None = None,
         metadata_any: Iterable[str] | None = None,
         return_metadata: bool = False,
-    ) -> Answer[dict[str, object]]:
+    ) -> Answer[Listed]:
         """Records as a dict of name -> URI text, or with `return_metadata` name -> (URI text, tags).
 
         At most one filter: names with a prefix, names that match a regular expression from their beginning, records

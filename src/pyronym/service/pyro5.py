@@ -9,7 +9,7 @@ from pyronym.rpc.exposed import expose
 from pyronym.service import requests
 from pyronym.service.arguments import checked_name, checked_prefix, checked_tags
 from pyronym.service.own_record import PYRO4_CLASS_TAG
-from pyronym.service.requests import Answer
+from pyronym.service.requests import Answer, Listed
 from pyronym.uri import NAMESERVER_NAME
 
 
@@ -22,7 +22,7 @@ class NameServer(requests.NameServer):
     @expose
     def list(
         self, prefix: str | None = None, regex: str | None = None, return_metadata: bool = False
-    ) -> Answer[dict[str, object]]:
+    ) -> Answer[Listed]:
         """Records as a dict of name -> URI text, or with `return_metadata` name -> (URI text, tags).
 
         At most one filter: names with a prefix, or names that match a regular expression from their beginning.
@@ -44,7 +44,7 @@ class NameServer(requests.NameServer):
         meta_all: Iterable[str] | None = None,
         meta_any: Iterable[str] | None = None,
         return_metadata: bool = True,
-    ) -> Answer[dict[str, object]]:
+    ) -> Answer[Listed]:
         """Records that have all, or any, of some tags; none at all if no tags are given. ValueError if both are."""
         if meta_all and meta_any:
             raise ValueError("you can't use meta_all or meta_any at the same time")
