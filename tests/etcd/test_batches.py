@@ -138,7 +138,7 @@ def test_a_batch_that_the_storage_fails_with_is_not_tried_again(ns, monkeypatch)
 
 @pytest.mark.parametrize("storage", ["etcd"], indirect=True)
 def test_a_batch_ends_with_the_registration_that_the_storage_refuses(daemon, ns, prefix):
-    shared = daemon.nameserver.service._sharing.storage
+    shared = daemon.nameserver.service.node._storage
     foreign = PutRequest(key=f"{prefix}/names/b".encode(), value=b"?")
     shared._transport.call(PUT, foreign, WAIT)
     wait_until(lambda: "b" in shared._contents.unreadable, "the node has heard of it")
@@ -156,7 +156,7 @@ def test_a_batch_ends_with_the_registration_that_the_storage_refuses(daemon, ns,
 def test_registrations_that_another_node_was_faster_with_are_made_all_the_same(cluster, prefix, node):
     a, b = node(cluster.url(prefix)), node(cluster.url(prefix))
     waited_for(a.register("n0", OTHER, frozenset()))  # now it follows
-    release = hold(a._sharing.storage._follower)
+    release = hold(a.node._storage._follower)
     waited_for(b.register("n5", OTHER, frozenset()))
     outcome = a.register_all([Record(f"n{number}", URI) for number in range(10)])
     release()
@@ -168,7 +168,7 @@ def test_registrations_that_another_node_was_faster_with_are_made_all_the_same(c
 def test_registrations_are_made_one_by_one_while_another_change_of_a_name_is_on_its_way(cluster, prefix, node):
     service = node(cluster.url(prefix))
     waited_for(service.register("a", OTHER, frozenset()))  # now it follows
-    release = hold(service._sharing.storage._follower)
+    release = hold(service.node._storage._follower)
     first = service.register("a", OTHER, frozenset(["x"]))
     assert service.register_all([Record("a", URI), Record("b", URI)]) is False
     release()

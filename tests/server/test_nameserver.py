@@ -3,18 +3,20 @@
 import threading
 
 import pytest
-from serving import connected
+from serving import connected, serving
 
 from pyronym import URI, Proxy, locateNS, startNS
 from pyronym.client.locate import locate
 from pyronym.errors import BadPatternError, NameTakenError, NamingError, StorageError
 from pyronym.naming import NameServerDaemon
+from pyronym.rpc.exposed import exposed_members
 from pyronym.server.start import serve
+from pyronym.service import pyro4, pyro5
 from pyronym.service.requests import MANY_NAMES
 from pyronym.settings import Settings
 from pyronym.storage.sqlite import SqliteStore
 from pyronym.uri import NAMESERVER_NAME
-from pyronym.wire.message import PYRO4
+from pyronym.wire.message import PYRO4, PYRO5
 
 WAIT = 10.0
 
@@ -232,6 +234,17 @@ def test_two_servers_in_one_process_differ_in_their_settings():
             nameserver.register(name, "PYRO:a@h:1")
         one.shutdown()
         thread.join(WAIT)
+
+
+@pytest.mark.parametrize(("protocol", "dialect"), [(PYRO4, pyro4), (PYRO5, pyro5)])
+def test_what_is_not_exposed_cannot_be_called_even_where_all_that_is_public_can(protocol, dialect):
+    public = {name for name in dir(dialect.NameServer) if not name.startswith("_")}
+    hidden = public - exposed_members(dialect.NameServer).methods
+    assert "disconnected" in hidden
+    with serving(NameServerDaemon("127.0.0.1", 0, settings=Settings(require_expose=False))) as daemon:
+        for name in hidden:
+            with connected(daemon, NAMESERVER_NAME, protocol=protocol) as client, pytest.raises(AttributeError):
+                client.call(name)
 
 
 MANY = 2500

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 
+from pyronym.directory.record import Record
 from pyronym.service.regexes import Searches, name_pattern
 
 
@@ -17,6 +18,11 @@ class Matching:
 
     def __call__(self, names: Sequence[str]) -> Sequence[str]:
         """Those of some names. SlowPatternError after `budget` seconds of computing."""
+        records = [Record(name, "", frozenset()) for name in names]
         longest = max(map(len, names), default=0)
-        found = self._searches.find(self._pattern, lambda _: (names, longest), list)
+        found = self._searches.find(self._pattern, lambda _: (records, longest), _names_of)
         return found.result() if isinstance(found, Future) else found
+
+
+def _names_of(records: Iterable[Record]) -> list[str]:
+    return [record.name for record in records]

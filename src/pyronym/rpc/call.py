@@ -214,6 +214,8 @@ class Invocation(Call):
             if self._failure is not None:
                 raise self._failure
             results = yield from self._perform(self._binder.target(self._hosted))
+            if self._failure is not None:
+                raise self._failure
             if not self._oneway:
                 self._succeed(results)
         except Exception as problem:
@@ -225,42 +227,53 @@ class Invocation(Call):
             self._failure = None
 
     def _perform(self, target: object) -> Generator[Any, Any, list[object]]:
-        """The results of all that is called. In a batch, the first error is the last of them."""
+        """The results of all that is called, up to the first error."""
         results: list[object] = []
         many = self._hosted.inline and len(self.steps) > MANY_CALLS
-        try:
-            for first in range(0, len(self.steps), TOGETHER):
-                if many:  # also after something was waited for
-                    yield IN_WORKER
-                some = self.steps[first : first + TOGETHER]
+        for first in range(0, len(self.steps), TOGETHER):
+            if many:  # also after something was waited for
+                yield IN_WORKER
+            some = self.steps[first : first + TOGETHER]
+            try:
                 done = (yield from self._hosted.together(target, some)) if self._batch else None
                 if done is not None:
                     results += done
-                else:
-                    yield from self._one_by_one(target, some, results, many)
-        except Exception as problem:
-            if not self._batch:
-                raise
-            self._attach_traceback(problem)
-            self._complain(problem)
-            self.result = self._counted_as(problem)
-            results.append(BatchFailure(problem))
+                    continue
+            except Exception as problem:
+                self._failed(problem, results)
+                return results
+            for name, args, kwargs in some:
+                perform = self._resolve(target, name, args, kwargs)
+                try:
+                    result = yield from _finished(perform(), many)
+                    self._check_room(result)
+                except Exception as problem:
+                    self._failed(problem, results)
+                    return results
+                results.append(result)
         return results
 
-    def _one_by_one(
-        self, target: object, steps: Sequence[Step], results: list[object], many: bool
-    ) -> Generator[Any, Any, None]:
-        for name, args, kwargs in steps:
-            perform = self._resolve(target, name, args, kwargs)
-            result = yield from _finished(perform(), many)
-            if self._batch and self._hosted.inline and isinstance(result, Sized):
-                self._room -= len(result)
-                if self._room < 0:
-                    raise PyroError(f"the results of the batch have over {MAX_BATCH_RESULTS} elements: send less")
-            results.append(result)
+    def _check_room(self, result: object) -> None:
+        if self._batch and self._hosted.inline and isinstance(result, Sized):
+            self._room -= len(result)
+            if self._room < 0:
+                raise PyroError(f"the results of the batch have over {MAX_BATCH_RESULTS} elements: send less")
+
+    def _failed(self, problem: Exception, results: list[object]) -> None:
+        """Take the error of a call: in a batch it is the last of the results.
+
+        Otherwise it is not raised on the spot: the StopIteration of an exhausted iterator cannot leave a generator.
+        """
+        if not self._batch:
+            self._failure = problem
+            return
+        self._attach_traceback(problem)
+        self._complain(problem)
+        self.result = self._counted_as(problem)
+        results.append(BatchFailure(problem))
 
     def _resolve(self, target: object, name: str, args: Any, kwargs: Any) -> Callable[[], object]:
-        require_expose = self._settings.require_expose
+        require_expose = self._hosted.require_expose
         if not self._hosted.inline:
             args, kwargs = self._with_proxies(args), self._with_proxies(kwargs)
         if name == "__getattr__" and len(args) == 1 and isinstance(args[0], str):

@@ -67,6 +67,9 @@ class Hosted(ABC):
     per_call = False
     """`bind` anew for each call, not once for a session."""
 
+    require_expose = True
+    """Peers may use only what is marked with ``@expose``, not all that is public."""
+
     @abstractmethod
     def members(self, protocol: int) -> Members:
         """What peers that speak `protocol` may use."""

@@ -44,11 +44,11 @@ class HostedObject(Hosted):
 
     def __init__(self, target: object, require_expose: bool) -> None:
         self._target = target
-        self._require_expose = require_expose
+        self.require_expose = require_expose
 
     def members(self, protocol: int) -> Members:
         """What all peers may use."""
-        return exposed_members(type(self._target), self._require_expose)
+        return exposed_members(type(self._target), self.require_expose)
 
     def bind(self, peer: Peer) -> object:
         """The object."""
@@ -63,13 +63,13 @@ class HostedClass(Hosted):
         self.per_call = mode == "percall"
         self._cls = cls
         self._create: Callable[[type], object] = creator or (lambda cls: cls())
-        self._require_expose = require_expose
+        self.require_expose = require_expose
         self._lock = threading.Lock() if mode == "single" else None
         self._single: object = None
 
     def members(self, protocol: int) -> Members:
         """What all peers may use."""
-        return exposed_members(self._cls, self._require_expose)
+        return exposed_members(self._cls, self.require_expose)
 
     def bind(self, peer: Peer) -> object:
         """An instance: the only one, or else one that is made now."""
