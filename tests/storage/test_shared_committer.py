@@ -3,11 +3,10 @@
 import threading
 from dataclasses import dataclass, field
 
-import pytest
 from generated import put
 
 from pyronym.storage.shared import Basis, Condition
-from pyronym.storage.shared_committer import MANY, MOST_SECONDS, SharedCommitter
+from pyronym.storage.shared_committer import SharedCommitter
 
 TIMEOUT = 30
 
@@ -35,36 +34,6 @@ class Storage:
 
     def close(self):
         pass
-
-
-@pytest.mark.parametrize(
-    ("count", "groups"),
-    [(MANY, [MANY, 2]), (MANY - 1, [MANY - 1, 1])],
-)
-def test_those_who_come_again_soon_after_a_large_group_go_together(count, groups):
-    storage, ended, pauses = Storage(), threading.Event(), []
-
-    def done(items, error):
-        if len(items) == count:
-            committer.submit(Item("soon"))
-        else:
-            ended.set()
-
-    def pause(seconds):
-        pauses.append(seconds)
-        committer.submit(Item("a little later"))
-
-    committer = SharedCommitter(storage, done, pause)
-    held = []
-    committer.gather = held.append
-    for number in range(count):
-        committer.submit(Item(f"n{number}"))
-    committer.gather = lambda function: function()
-    held[0]()
-    assert ended.wait(TIMEOUT)
-    committer.close()
-    assert [len(group) for group in storage.groups] == groups
-    assert all(0 <= seconds <= MOST_SECONDS for seconds in pauses)
 
 
 def test_those_whose_changes_are_made_hear_of_it_while_others_still_wait():

@@ -105,9 +105,7 @@ class Committer(Generic[ItemT]):
                 items, self._waiting = self._waiting, []
                 self._told = False
             if items:
-                began = time.perf_counter()
                 self._write(items)
-                self._between(len(items), time.perf_counter() - began)
 
     def _write(self, items: Sequence[ItemT]) -> None:
         changes = [change for item in items for change in item.changes]
@@ -121,9 +119,6 @@ class Committer(Generic[ItemT]):
                 self._tell([item], self._commit(item.changes))
         else:
             self._tell(items, error)
-
-    def _between(self, items: int, took: float) -> None:
-        """After a commit of so many items that took so many seconds, before the next one."""
 
     def _commit(self, changes: Sequence[Change]) -> StorageError | None:
         error = self._try_to_commit(changes)

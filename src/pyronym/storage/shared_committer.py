@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from pyronym.errors import StorageError
 from pyronym.storage.base import failure
@@ -17,34 +17,17 @@ _log = logging.getLogger(__name__)
 
 SharedItemT = TypeVar("SharedItemT", bound=SharedItem)
 
-MANY: Final = 8
-"""Items in a group, after which others are waited for."""
-WAIT_SHARE: Final = 0.4
-MOST_SECONDS: Final = 0.005
-"""How long, as a share of the time that the group took, and at most."""
-
 
 class SharedCommitter(Committer[SharedItemT]):
-    """As a `Committer`, which is told an error of its own for each item.
-
-    After a group of many it waits a little: those whose changes were in it are likely to have more at once. Without, 64
-    clients fell into two parties, each of which waited for the other's transaction: 29 changes were in one, with it 39,
-    and each change took a fifth less of the processors' time, in etcd and here. `pause`: waits so many seconds.
-    """
+    """As a `Committer`, which is told an error of its own for each item."""
 
     def __init__(
         self,
         storage: SharedStorage,
         done: Callable[[Sequence[SharedItemT], StorageError | None], None],
-        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__(storage, done)
         self._shared = storage
-        self._pause = pause
-
-    def _between(self, items: int, took: float) -> None:
-        if items >= MANY:
-            self._pause(min(WAIT_SHARE * took, MOST_SECONDS))
 
     def _write(self, items: Sequence[SharedItemT]) -> None:
         began = time.perf_counter()
