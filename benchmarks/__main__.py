@@ -1,4 +1,4 @@
-"""``make bench``: measure everything and write the results, the table in the documentation, and the plots."""
+"""``make bench``: measure everything and write the results, the figures in the documentation, and the plots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from benchmarks import plots
+from benchmarks import headline, plots
 from benchmarks.clients import measure_one_client
 from benchmarks.durable import measure_durable
 from benchmarks.leases import measure_leases
@@ -65,8 +65,9 @@ def main() -> int:
     print(report.markdown())
     if not options.groups:
         report.save()
+        headline.write(report.as_data())
         plots.draw(findings.plots)
-        bench.say("written: benchmarks/results/latest.json and .md, docs/performance.md, docs/images/*.svg")
+        bench.say("written: benchmarks/results/latest.json and .md, docs/performance.md, README.md, docs/images/*.svg")
     return int(failed)
 
 

@@ -36,11 +36,7 @@ class Report:
         self.results.write_text(json.dumps(self.as_data(), indent=1, ensure_ascii=False) + "\n")
         table = self.markdown()
         self.results.with_suffix(".md").write_text(f"# Benchmark results\n\n{table}\n")
-        begin = f"<!-- table: written by {self.command} -->"
-        text = self.page.read_text()
-        before, _, rest = text.partition(begin)
-        _, _, after = rest.partition(END)
-        self.page.write_text(f"{before}{begin}\n\n{table}\n\n{END}{after}")
+        write_between(self.page, f"<!-- table: written by {self.command} -->", table, END)
 
     def as_data(self) -> dict[str, Any]:
         """Everything, with all single values."""
@@ -82,6 +78,13 @@ class Report:
 
 
 _WORDED = ("processor", "cores", "system")
+
+
+def write_between(page: Path, begin: str, text: str, end: str) -> None:
+    """Put a text in place of what a page has between two comments."""
+    before, _, rest = page.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
 def load_results() -> dict[str, Any] | None:
