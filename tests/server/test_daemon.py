@@ -16,7 +16,7 @@ import pytest
 from serving import PATIENCE, RawClient, connected, serving
 
 from pyronym.client.proxy import Proxy
-from pyronym.errors import CommunicationError, DaemonError, PyroError
+from pyronym.errors import CommunicationError, DaemonError, PyroError, SecurityError
 from pyronym.rpc.exposed import behavior, expose, oneway
 from pyronym.rpc.hosting import Peer
 from pyronym.server.daemon import Daemon
@@ -265,6 +265,21 @@ def test_without_require_expose_all_public_members_can_be_used() -> None:
             assert client.call("hidden") is None
             with pytest.raises(AttributeError, match="private"):
                 client.call("_private")
+
+
+def test_what_methods_of_programs_raise_is_no_offence_of_the_client(
+    daemon: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
+    @expose
+    class Strict:
+        def refuse(self) -> None:
+            raise SecurityError("not to you")
+
+    with Proxy(daemon.register(Strict(), "strict")) as proxy:
+        for _ in range(2):
+            with pytest.raises(SecurityError, match="not to you"):
+                proxy.refuse()
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
 
 
 # Objects that travel

@@ -1,5 +1,7 @@
 """What callers of the name server may pass, and what they are told when they pass something else."""
 
+from enum import StrEnum
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -54,6 +56,16 @@ def test_a_registration_takes_a_uri_object_and_any_collection_of_tags(nameserver
         uri, found = nameserver.lookup(f"n{number}", return_metadata=True)
         assert uri == URI(OBJECT)
         assert sorted(found) == ["a", "b"]
+
+
+def test_of_an_enumeration_of_texts_the_texts_are_kept(nameserver):
+    class Names(StrEnum):
+        CAMERA = "lab.camera"
+        PLACE = OBJECT
+
+    nameserver.register(Names.CAMERA, Names.PLACE)
+    ((name, uri),) = nameserver.list().as_dict().items()
+    assert (type(name), name, type(uri), uri) == (str, "lab.camera", str, OBJECT)
 
 
 def test_nothing_as_metadata_is_what_the_dialect_says(service):

@@ -33,9 +33,7 @@ MAX_BATCH_RESULTS: Final = 2_000_000
 """Elements that all results of a batch of calls to an inline object may have together. As many as a call may have."""
 
 TOGETHER: Final = 100
-"""Calls of a batch that an object may perform together: as many changes fit into one transaction of etcd, and a few
-more.
-"""
+"""Calls of a batch that an object may perform together. Few enough for one commit of any storage."""
 
 IN_WORKER: Final = object()
 """What `Call.run` yields to be gone on with in a worker thread."""
@@ -161,6 +159,9 @@ class Invocation(Call):
         self._batch = bool(request.flags & Flag.BATCH)
         self._room = MAX_BATCH_RESULTS
         self._failure: Exception | None = None
+        """Why the request could not be read."""
+        self._raised: Exception | None = None
+        """What the method has raised, unless it is one of a batch."""
         # A payload of 16 MB takes seconds to read, in which the event loop must serve other clients.
         self.is_read = request.unpack is None and len(request.data) <= LARGE_PAYLOAD and self._decode()
         self._look_where_it_goes()
@@ -214,8 +215,8 @@ class Invocation(Call):
             if self._failure is not None:
                 raise self._failure
             results = yield from self._perform(self._binder.target(self._hosted))
-            if self._failure is not None:
-                raise self._failure
+            if self._raised is not None:
+                raise self._raised
             if not self._oneway:
                 self._succeed(results)
         except Exception as problem:
@@ -224,7 +225,7 @@ class Invocation(Call):
         finally:
             # Its traceback leads to this call, and to all that had been read of it: that should not have to wait for
             # the garbage collector, which seldom looks at what is old.
-            self._failure = None
+            self._failure = self._raised = None
 
     def _perform(self, target: object) -> Generator[Any, Any, list[object]]:
         """The results of all that is called, up to the first error."""
@@ -265,7 +266,7 @@ class Invocation(Call):
         Otherwise it is not raised on the spot: the StopIteration of an exhausted iterator cannot leave a generator.
         """
         if not self._batch:
-            self._failure = problem
+            self._raised = problem
             return
         self._attach_traceback(problem)
         self._complain(problem)

@@ -21,10 +21,10 @@ _COLLECTIONS = (list, tuple, set, frozenset, Iterable)
 
 
 def checked_name(name: object) -> str:
-    """A name; TypeError if it is not a str."""
+    """A name; TypeError if it is not a str. Of a subclass, as enumerations are made of, its text."""
     if not isinstance(name, str):
         raise TypeError(f"name must be a str, not {type(name).__name__}")
-    return name
+    return name if type(name) is str else str.__str__(name)
 
 
 def storable(text: str, what: str) -> str:
@@ -60,6 +60,7 @@ def checked_uri(uri: object) -> str:
         return storable(uri.asString(), "uri")
     if not isinstance(uri, str):
         raise TypeError(f"only URIs or strings can be registered, not {type(uri).__name__}")
+    uri = str.__str__(uri)  # of a subclass, its text
     if _PLAIN_URI.fullmatch(uri) is None:
         URI(uri)
     return storable(uri, "uri")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
 from pyronym.directory.record import Change, Record
+from pyronym.service.commit import Deliver
 from pyronym.service.leasing import Renewal, Renewing
 from pyronym.service.pipeline import Note, Outcome
 from pyronym.storage.health import Health
@@ -22,15 +23,16 @@ Check: TypeAlias = Callable[[str, Record | None], object]
 class Changes(Protocol):
     """Decides on what there will be when all is done that is on its way, and sends what comes of it on its way.
 
-    The caller holds the lock of the directory and the leases, except for `close`. What fails has changed nothing: an
-    Outcome raises StorageError then, now or later. A `note` is told of the changes that are made.
+    The caller holds the lock of the directory and the leases, except for `close`. What fails has changed nothing, or
+    some of several names where each is a change of its own: an Outcome raises StorageError then, now or later. A `note`
+    is told of the changes that are made.
     """
 
     @property
     def health(self) -> Health:
         """How the storage is, from how commits end."""
 
-    def gather_by(self, at_end_of_turn: Callable[[Callable[[], None]], object]) -> None:
+    def gather_by(self, at_end_of_turn: Deliver) -> None:
         """Have changes of one turn of an event loop committed together: see `Committer.gather`."""
 
     def adopt(self, own: Record) -> Outcome[None]:

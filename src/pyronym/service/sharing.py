@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from pyronym.directory.directory import Directory
-from pyronym.directory.record import Change, Record
+from pyronym.directory.record import Change, Lease, Record
 from pyronym.service.changes import Changes, Check, Decide
 from pyronym.service.commit import Deliver
 from pyronym.service.leasing import Leasing, Renewal, Renewing
@@ -91,6 +91,10 @@ class Sharing(Changes):
     def renew(self, wanted: Renewing, show: Callable[[Renewal], T], check: Check, note: Note | None) -> Outcome[T]:
         """See `Changes`. Leases count anew here, if this node counts them. Otherwise it does from here on."""
         self._check_all(wanted.names, check)
+        for name in wanted.names:
+            lease = self._lease_of(name, wanted)
+            if lease is not None and self._leasing.counts(lease):
+                self._storage.check_renewal(lease)
         renewals = [self._renew(name, wanted, check, note) for name in wanted.names]
         return self._pipeline.gather(renewals, lambda parts: show(Renewal.of_all(parts)))
 
@@ -115,13 +119,19 @@ class Sharing(Changes):
         departing = record.lease is not None
         return self._share(Change(name, None), 1, note, Condition.UNCHANGED, again, departing=departing)
 
+    def _lease_of(self, name: str, wanted: Renewing) -> Lease | None:
+        """The lease that is to be renewed, if there is such a one."""
+        record = self._directory.get(name)
+        lease = None if record is None else record.lease
+        return lease if lease is not None and wanted.names[name] in (None, lease.id) else None
+
     def _renew(self, name: str, wanted: Renewing, check: Check, note: Note | None) -> Outcome[Renewal]:
         record = self._directory.get(name)
         check(name, record)
         if record is None:
             return Renewal([name], [])
-        lease = record.lease
-        if lease is None or wanted.names[name] not in (None, lease.id):
+        lease = self._lease_of(name, wanted)
+        if lease is None:
             return Renewal([], [name])
         if self._leasing.counts(lease):
             self._storage.check_renewal(lease)
