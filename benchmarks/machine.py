@@ -20,7 +20,7 @@ def describe() -> dict[str, str]:
     facts = {
         "cores": str(os.cpu_count()),
         "processor": _processor(),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "load before": f"{os.getloadavg()[0]:.2f}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "pyronym": _version("pyronym"),

@@ -39,6 +39,7 @@ COMPRESS_LEVEL = 4
 _HEADER = Struct(f"!6sBBHHII{CORRELATION_SIZE}sHH")
 _CHUNK_HEAD = Struct("!4sI")
 MAGIC: Final = 0x4DC5
+"""At a fixed place in every header."""
 _SAME_FLAGS: Final = 0b1101
 """The bits that are those of `Flag`."""
 _LOWER_FLAGS: Final = 0b110000
