@@ -17,8 +17,8 @@ from pyronym.storage.extras import NO_EXTRAS, Extras, with_extras
 from pyronym.storage.journal import decode_line
 from pyronym.storage.sqlite_pages import INDEX_INTERIOR, INDEX_LEAF, TABLE_INTERIOR, TABLE_LEAF, Pages, Row, Value
 
-EXTRAS_TABLE: Final = "pyronym_extras"
-OUR_TABLES: Final = ("pyro_names", "pyro_metadata", EXTRAS_TABLE)
+_EXTRAS_TABLE: Final = "pyronym_extras"
+_OUR_TABLES: Final = ("pyro_names", "pyro_metadata", _EXTRAS_TABLE)
 
 
 @dataclass
@@ -132,12 +132,12 @@ def _read_tables(pages: Pages, found: _Rows) -> None:
             tree = pages.tree(root, INDEX_LEAF, INDEX_INTERIOR)
         else:
             continue
-        if table not in OUR_TABLES:  # but its pages belong to something
+        if table not in _OUR_TABLES:  # but its pages belong to something
             continue
         found.damaged.update(tree.damaged)
         if kind == "table":
             found.take(tree.rows)
-        elif table == EXTRAS_TABLE:
+        elif table == _EXTRAS_TABLE:
             found.take_index_of_extras(tree.rows)
         else:
             found.take_index(tree.rows)
