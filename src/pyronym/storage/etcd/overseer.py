@@ -11,7 +11,7 @@ from typing import Final
 from pyronym.storage.etcd.following import Contents, Follower
 from pyronym.storage.etcd.leases import SHORTEST, NodeLeases
 from pyronym.storage.etcd.messages_pb2 import DeleteRangeRequest, PutRequest, RangeRequest
-from pyronym.storage.etcd.transport import DELETE_RANGE, PUT, RANGE, EtcdError, RefusedError, Transport
+from pyronym.storage.etcd.transport import DELETE_RANGE, NOT_FOUND, PUT, RANGE, EtcdError, RefusedError, Transport
 from pyronym.storage.etcd.values import Keys, dumps
 from pyronym.storage.shared import Freshness
 
@@ -165,13 +165,14 @@ class Overseer:
 
     def _write(self) -> int:
         """Write what others are to know about this node. The revision."""
+        lease = self._leases.of_length(SHORTEST)
+        value = dumps(dict(self._about or {}))
+        put = PutRequest(key=self._keys.of_node(self._node), value=value, lease=lease)
         try:
-            lease = self._leases.of_length(SHORTEST)
-            value = dumps(dict(self._about or {}))
-            put = PutRequest(key=self._keys.of_node(self._node), value=value, lease=lease)
             answer = self._transport.call(PUT, put, LOOK_SECONDS, harmless=True)
-        except RefusedError:
-            self._leases.forget()  # it may be that which has ended
+        except RefusedError as problem:
+            if problem.code == NOT_FOUND:
+                self._leases.forget(lease)
             raise
         self._written = True
         self._last_problem = None

@@ -302,7 +302,7 @@ class EtcdStorage:
         except RefusedError as problem:
             if problem.code != NOT_FOUND:
                 raise
-        self._leases.forget()  # one has ended while etcd was away
+        self._leases.keep_alive(all_of_them=True)  # one has ended while etcd was away; which, it does not say
         return self._transport.call(TXN, request(), timeout)
 
     def _catch_up(self, revision: int, deadline: float) -> bool:
