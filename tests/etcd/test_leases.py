@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 
 import pytest
+from deaf import Deaf
 
 from etcd_cluster import wait_until
 from pyronym.directory.record import Change, Lease, Record
@@ -45,6 +46,9 @@ class Counting:
     refused: int = 0
     endpoint: str = "http://h:1"
 
+    def call_any(self, method, request, timeout, *, harmless):
+        return self.endpoint, self.call(method, request, timeout, harmless=harmless)
+
     def call(self, method, request, timeout, *, harmless=False):
         if method is LEASE_GRANT:
             self.granted += 1
@@ -61,19 +65,6 @@ class Counting:
         if any(put.lease in self.ended for put in puts):
             raise RefusedError(NOT_FOUND, "requested lease not found")
         return PutResponse(header={"revision": 2}) if method is PUT else TxnResponse(succeeded=True)
-
-
-class Deaf:
-    """A follower that hears of nothing."""
-
-    revision = 1
-    endpoint = None
-
-    def wait_for(self, revision, timeout):
-        return False
-
-    def begin_again(self):
-        pass
 
 
 @pytest.fixture
@@ -124,7 +115,7 @@ def test_only_a_lease_that_etcd_has_not_is_forgotten_when_the_key_of_the_node_is
     assert [leases.of_length(SHORTEST), leases.for_record(LONG)] == [1, 2]
     etcd.refusing = code
     keys = Keys("p")
-    overseer = Overseer(etcd, keys, Contents(keys), leases, Deaf(), "node")
+    overseer = Overseer(etcd, keys, Contents(keys), leases, Deaf(0), "node")
     wait_until(lambda: etcd.refused, "it has written its key")
     overseer.close()
     etcd.kept.clear()

@@ -105,10 +105,11 @@ class Overseer:
             raise EtcdError(self._gone_back)
         known = self._follower.revision
         began = time.time()
-        revision = self._transport.call(RANGE, self._question, LOOK_SECONDS, harmless=True).header.revision
+        member, answer = self._transport.call_any(RANGE, self._question, LOOK_SECONDS, harmless=True)
+        revision = answer.header.revision
         if revision < known:
-            self._look_back(self._transport.endpoint, revision, known)
-        if self._follower.endpoint not in (None, self._transport.endpoint):
+            self._look_back(member, revision, known)
+        if self._follower.endpoint not in (None, member):
             self._follower.begin_again()
         self._keep_alive()
         if self._follower.wait_for(revision, QUIET_SECONDS) or self._hears_itself():

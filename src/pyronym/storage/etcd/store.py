@@ -262,11 +262,7 @@ class EtcdStorage:
             return list(group)
         left = []
         for item in group:
-            name = (
-                next((change.name for change in item.changes if change.name in unreadable), None)
-                if unreadable
-                else None
-            )
+            name = next((change.name for change in item.changes if change.name in unreadable), None)
             if name is None:
                 left.append(item)
             else:

@@ -129,10 +129,6 @@ class Transport:
         except OSError:
             return None
 
-    def next_endpoint(self) -> None:
-        """Ask another member first from now on."""
-        self._preferred = (self._preferred + 1) % len(self._address.endpoints)
-
     @property
     def endpoints(self) -> Sequence[str]:
         """All members."""
@@ -142,7 +138,7 @@ class Transport:
         """Ask another member first from now on, if it is this one until now."""
         with self._lock:
             if endpoint == self.endpoint:
-                self.next_endpoint()
+                self._preferred = (self._preferred + 1) % len(self._address.endpoints)
 
     def call_at(self, endpoint: str, method: Method[RequestT, AnswerT], request: RequestT, timeout: float) -> AnswerT:
         """The answer of one member to a request, within `timeout` seconds. EtcdError."""
@@ -151,10 +147,16 @@ class Transport:
     def call(
         self, method: Method[RequestT, AnswerT], request: RequestT, timeout: float, *, harmless: bool = False
     ) -> AnswerT:
-        """The answer to a request, within `timeout` seconds, from the first member that takes it.
+        """The answer to a request, within `timeout` seconds, from the first member that takes it. EtcdError.
 
         A `harmless` request may reach several: then each of them has only its share of the time.
         """
+        return self.call_any(method, request, timeout, harmless=harmless)[1]
+
+    def call_any(
+        self, method: Method[RequestT, AnswerT], request: RequestT, timeout: float, *, harmless: bool = False
+    ) -> tuple[str, AnswerT]:
+        """As `call`; and before the answer, which member has given it."""
         deadline = time.monotonic() + timeout
         problems = []
         for_good = True
@@ -164,7 +166,7 @@ class Transport:
             share = (deadline - now) / left if harmless else deadline - now
             endpoint = self.endpoint
             try:
-                return self._authenticated(endpoint, method, request, max(share, LEAST_SECONDS))
+                return endpoint, self._authenticated(endpoint, method, request, max(share, LEAST_SECONDS))
             except (UnreachableError, UnansweredError) as problem:
                 problems.append(f"{endpoint}: {problem}")
                 for_good = for_good and getattr(problem, "for_good", False)
