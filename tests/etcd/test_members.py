@@ -1,19 +1,23 @@
 """What a node makes of the answers of etcd's members; they are made up here."""
 
 import time
+from dataclasses import dataclass, field
 
 import pytest
 from deaf import Deaf
+from generated import delete, put
 
 from etcd_cluster import wait_until
 from pyronym.settings import Settings
 from pyronym.storage.etcd.address import etcd_address
 from pyronym.storage.etcd.following import Contents
 from pyronym.storage.etcd.leases import NodeLeases
-from pyronym.storage.etcd.messages_pb2 import RangeResponse
+from pyronym.storage.etcd.messages_pb2 import RangeResponse, TxnResponse
 from pyronym.storage.etcd.overseer import Overseer
+from pyronym.storage.etcd.store import EtcdStorage
 from pyronym.storage.etcd.transport import Transport
 from pyronym.storage.etcd.values import Keys
+from pyronym.storage.shared import ALWAYS_FRESH, Basis, Condition
 
 ODD, GOOD = "http://odd:1", "http://good:2"
 
@@ -23,6 +27,15 @@ def transport():
     transport = Transport(etcd_address("etcd://user@odd:1,good:2/p"), Settings())
     yield transport
     transport.close()
+
+
+@pytest.fixture
+def storage():
+    """It has come to revision 5."""
+    storage = EtcdStorage("etcd://good:2/p", Settings())
+    storage._follower, storage._overseer = Deaf(5), Suspected()
+    yield storage
+    storage.close()
 
 
 def test_a_member_at_odds_that_was_left_while_it_answered_is_told_from_a_healthy_one(transport, monkeypatch):
@@ -37,3 +50,45 @@ def test_a_member_at_odds_that_was_left_while_it_answered_is_told_from_a_healthy
     wait_until(lambda: overseer.freshness.reason, "it has looked")
     overseer.close()
     assert overseer.freshness.reason.startswith(f"{ODD} answers at revision 1, and others have come to 5 before")
+
+
+class Suspected:
+    """In the place of an Overseer."""
+
+    freshness = ALWAYS_FRESH
+    reason = None
+
+    def suspect(self, reason):
+        self.reason = reason
+
+    def close(self):
+        pass
+
+
+@dataclass
+class Item:
+    changes: list
+    basis: Basis
+    submitted: float = field(default_factory=time.monotonic)
+
+
+@pytest.mark.parametrize("revision", [4, 5])
+@pytest.mark.parametrize(
+    ("change", "condition"), [(put("a"), Condition.NONE), (delete("a"), Condition.UNCHANGED)], ids=["put", "delete"]
+)
+def test_a_change_is_uncertain_that_is_taken_at_a_revision_that_has_been_before(
+    storage, monkeypatch, revision, change, condition
+):
+    answer = TxnResponse(header={"revision": revision}, succeeded=True)
+    monkeypatch.setattr(storage._transport, "_authenticated", lambda *_: answer)
+    [[error]] = storage.transact([Item([change], Basis(condition, 5))])
+    words = f"it was done at revision {revision}, and 5 had been before"
+    assert f"it is unknown whether it was changed ({words})" in str(error)
+    assert storage._overseer.reason == words
+
+
+def test_a_removal_of_what_is_not_there_is_done_at_a_revision_that_has_been_before(storage, monkeypatch):
+    answer = TxnResponse(header={"revision": 5}, succeeded=True)
+    monkeypatch.setattr(storage._transport, "_authenticated", lambda *_: answer)
+    storage.commit([delete("a")])
+    assert storage._overseer.reason is None

@@ -22,7 +22,7 @@ from pyronym.storage.etcd.following import Contents, Follower, Reader
 from pyronym.storage.etcd.leases import NodeLeases
 from pyronym.storage.etcd.messages_pb2 import Compare, RangeRequest, TxnRequest, TxnResponse
 from pyronym.storage.etcd.overseer import Overseer
-from pyronym.storage.etcd.transactions import grouped, outrun, transaction
+from pyronym.storage.etcd.transactions import grouped, grows, outrun, transaction
 from pyronym.storage.etcd.transport import (
     DENIED,
     INVALID,
@@ -277,14 +277,19 @@ class EtcdStorage:
         left = deadline - time.monotonic()
         if stale_since is not None or left <= 0:
             raise self._unchanged(reason or "earlier changes took too long")
+        known = 0 if self._follower is None else self._follower.revision
         try:
-            return self._ask(items, left, explain=explain)
+            answer = self._ask(items, left, explain=explain)
+            if answer.succeeded and answer.header.revision < known + grows(items):
+                # By a member at odds with the others, or after a restore: the follower would not wait for it.
+                raise UnansweredError(f"it was done at revision {answer.header.revision}, and {known} had been before")
+            return answer
         except UnreachableError as problem:
             self._suspect(problem)
             raise self._unchanged(problem) from problem
         except UnansweredError as problem:
             self._suspect(problem)
-            why = f"no answer in time, so it is unknown whether it was changed ({problem})"
+            why = f"no answer that counts, so it is unknown whether it was changed ({problem})"
             raise failure("cannot write to", self.description, why, "look, when etcd is back") from problem
         except RefusedError as problem:
             if problem.code == INVALID:
