@@ -1,6 +1,8 @@
 """What a node makes of the answers of etcd's members; they are made up here."""
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
@@ -12,13 +14,14 @@ from pyronym.settings import Settings
 from pyronym.storage.etcd.address import etcd_address
 from pyronym.storage.etcd.following import Contents
 from pyronym.storage.etcd.leases import NodeLeases
-from pyronym.storage.etcd.messages_pb2 import RangeResponse, TxnResponse
+from pyronym.storage.etcd.messages_pb2 import RangeRequest, RangeResponse, TxnResponse
 from pyronym.storage.etcd.overseer import Overseer
 from pyronym.storage.etcd.store import EtcdStorage
-from pyronym.storage.etcd.transport import Transport
+from pyronym.storage.etcd.transport import RANGE, UNAUTHENTICATED, RefusedError, Transport, UnreachableError
 from pyronym.storage.etcd.values import Keys
 from pyronym.storage.shared import ALWAYS_FRESH, Basis, Condition
 
+WAIT = 5
 ODD, GOOD = "http://odd:1", "http://good:2"
 
 
@@ -92,3 +95,33 @@ def test_a_removal_of_what_is_not_there_is_done_at_a_revision_that_has_been_befo
     monkeypatch.setattr(storage._transport, "_authenticated", lambda *_: answer)
     storage.commit([delete("a")])
     assert storage._overseer.reason is None
+
+
+def test_calls_whose_token_has_expired_wait_for_the_first_of_them_to_log_in(transport, monkeypatch):
+    sent, refused, second = [], threading.Event(), []
+
+    def answer(endpoint, method, request, timeout, token):
+        if method.path.endswith("Authenticate"):
+            sent.append("password")
+            if sent.count("password") == 1:
+                second.append(threads.submit(transport.call, RANGE, RangeRequest(), WAIT))
+                assert refused.wait(WAIT)
+            return method.answer(token="new")
+        sent.append(token)
+        if token == "new":
+            return method.answer()
+        if sent.count("old") == 2:
+            refused.set()
+        raise RefusedError(UNAUTHENTICATED, "invalid auth token")
+
+    monkeypatch.setattr(transport, "_token", "old")
+    monkeypatch.setattr(transport, "_answer", answer)
+    with ThreadPoolExecutor() as threads:
+        transport.call(RANGE, RangeRequest(), WAIT)
+        second[0].result(WAIT)
+    assert sent == ["old", "password", "old", "new", "new"]
+
+
+def test_a_call_that_cannot_log_in_because_another_one_does_was_not_sent(transport):
+    with transport._logging_in, pytest.raises(UnreachableError, match="another call has not logged in yet"):
+        transport.call(RANGE, RangeRequest(), 0.01)
