@@ -17,6 +17,7 @@ from pyronym.storage.etcd.leases import NodeLeases
 from pyronym.storage.etcd.messages_pb2 import RangeRequest, RangeResponse, TxnResponse
 from pyronym.storage.etcd.overseer import Overseer
 from pyronym.storage.etcd.store import EtcdStorage
+from pyronym.storage.etcd.transactions import MOST_OPERATIONS
 from pyronym.storage.etcd.transport import RANGE, UNAUTHENTICATED, RefusedError, Transport, UnreachableError
 from pyronym.storage.etcd.values import Keys
 from pyronym.storage.shared import ALWAYS_FRESH, Basis, Condition
@@ -84,7 +85,7 @@ def test_a_change_is_uncertain_that_is_taken_at_a_revision_that_has_been_before(
 ):
     answer = TxnResponse(header={"revision": revision}, succeeded=True)
     monkeypatch.setattr(storage._transport, "_authenticated", lambda *_: answer)
-    [[error]] = storage.transact([Item([change], Basis(condition, 5))])
+    [([error], _)] = storage.transact([Item([change], Basis(condition, 5))])
     words = f"it was done at revision {revision}, and 5 had been before"
     assert f"it is unknown whether it was changed ({words})" in str(error)
     assert storage._overseer.reason == words
@@ -125,3 +126,43 @@ def test_calls_whose_token_has_expired_wait_for_the_first_of_them_to_log_in(tran
 def test_a_call_that_cannot_log_in_because_another_one_does_was_not_sent(transport):
     with transport._logging_in, pytest.raises(UnreachableError, match="another call has not logged in yet"):
         transport.call(RANGE, RangeRequest(), 0.01)
+
+
+def group(name):
+    """It fills a transaction."""
+    return Item([put(f"{name}.{number}") for number in range(MOST_OPERATIONS)], Basis(Condition.NONE, 5))
+
+
+def of_group(name, request):
+    return request.success[0].request_put.key == f"p/names/{name}.0".encode()
+
+
+def test_a_transaction_is_waited_for_as_soon_as_it_is_answered_even_if_an_earlier_one_is_not(storage, monkeypatch):
+    awaited = threading.Event()
+
+    def answer(endpoint, method, request, timeout):
+        first = of_group("a", request)
+        assert not first or awaited.wait(WAIT)
+        return TxnResponse(header={"revision": 6 if first else 7}, succeeded=True)
+
+    def wait_for(revision, timeout):
+        if revision == 7:
+            awaited.set()
+        return True
+
+    monkeypatch.setattr(storage._transport, "_authenticated", answer)
+    monkeypatch.setattr(storage._follower, "wait_for", wait_for)
+    assert [errors for errors, _ in storage.transact([group("a"), group("b")])] == [[None], [None]]
+
+
+def test_a_transaction_that_fails_in_an_unexpected_way_takes_no_other_with_it(storage, monkeypatch):
+    def answer(endpoint, method, request, timeout):
+        if of_group("b", request):
+            raise RuntimeError("a bug")
+        return TxnResponse(header={"revision": 6}, succeeded=True)
+
+    monkeypatch.setattr(storage._transport, "_authenticated", answer)
+    monkeypatch.setattr(storage._follower, "wait_for", lambda *_: True)
+    first, failed, last = (errors for errors, _ in storage.transact([group(name) for name in "abc"]))
+    assert first == last == [None]
+    assert "it is unknown whether it was changed (RuntimeError('a bug')); see the log" in str(failed[0])
