@@ -64,7 +64,11 @@ class Counting:
             raise RefusedError(self.refusing, "refused")
         if any(put.lease in self.ended for put in puts):
             raise RefusedError(NOT_FOUND, "requested lease not found")
-        return PutResponse(header={"revision": 2}) if method is PUT else TxnResponse(succeeded=True)
+        return (
+            PutResponse(header={"revision": 2})
+            if method is PUT
+            else TxnResponse(header={"revision": 2}, succeeded=True)
+        )
 
 
 @pytest.fixture
