@@ -215,6 +215,6 @@ def test_transactions_are_under_way_together_unless_they_have_a_name_in_common(c
     list(storage.load())
     later = storage._hands = Later()
     items = [Item(number, name) for number, name in enumerate(names)]
-    assert list(storage.transact(items)) == [[None]] * len(items)
+    assert [errors for errors, _ in storage.transact(items)] == [[None]] * len(items)
     assert later.log[: len(log)] == log
     storage.close()

@@ -46,7 +46,8 @@ def test_one_member_with_other_data_than_the_rest_is_left_and_the_node_is_well_a
         a = node(f"etcd://{good.members[0].location},{wrong.members[0].location}/p")
         for number in range(5):
             register(a, f"n{number}")
-        a.node._storage._transport.next_endpoint()
+        transport = a.node._storage._transport
+        transport.leave(transport.endpoint)
         wait_until(lambda: f"{wrong.members[0].location} answers at revision 1" in caplog.text, "it is told")
         wait_until(lambda: a.status.stale_since is None, "it is well again")
         register(a, "after")

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from generated import put
 
-from pyronym.storage.shared import Basis, Condition
+from pyronym.storage.health import CommitTimes
+from pyronym.storage.shared import Basis, Condition, Outcomes
 from pyronym.storage.shared_committer import SharedCommitter
 
 TIMEOUT = 30
@@ -30,7 +31,7 @@ class Storage:
 
     def transact(self, items):
         self.groups.append([item.name for item in items])
-        yield [None] * len(items)
+        yield Outcomes([None] * len(items), 0.0)
 
     def close(self):
         pass
@@ -41,8 +42,8 @@ def test_those_whose_changes_are_made_hear_of_it_while_others_still_wait():
 
     class OneByOne(Storage):
         def transact(self, items):
-            for _ in items:
-                yield [None]
+            for number, _ in enumerate(items, 1):
+                yield Outcomes([None], float(number))
                 assert first_told.wait(TIMEOUT)
 
     def done(items, error):
@@ -57,4 +58,4 @@ def test_those_whose_changes_are_made_hear_of_it_while_others_still_wait():
     held[0]()
     committer.close()
     assert outcomes == [(["a"], None), (["b"], None)]
-    assert committer.health.times.commits == 2
+    assert committer.health.times == CommitTimes(commits=2, total=3.0, longest=2.0, changes=2)  # each its own

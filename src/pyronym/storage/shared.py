@@ -37,6 +37,15 @@ class Basis(NamedTuple):
     """A leased record is removed although its lease has not ended. Others cannot know: they have to be told."""
 
 
+class Outcomes(NamedTuple):
+    """What has come of some items that were made together."""
+
+    errors: Sequence[StorageError | None]
+    """For each of them why it was not made; None: it was."""
+    seconds: float
+    """That it took."""
+
+
 class SharedItem(Protocol):
     """Changes that are made together or not at all, on behalf of one caller."""
 
@@ -111,9 +120,9 @@ class SharedStorage(Storage, Protocol):
     def follow(self, listener: Listener) -> None:
         """Have `listener` told of what happens from the revision of `load` on, until the storage is closed."""
 
-    def transact(self, items: Sequence[SharedItem]) -> Iterator[Sequence[StorageError | None]]:
-        """Make the changes of items, in their order. For the first of them, then for the next, and so on: None for each
-        item when its changes are durable and the listener was told of them, otherwise why not; OutrunError if its
+    def transact(self, items: Sequence[SharedItem]) -> Iterator[Outcomes]:
+        """Make the changes of items, in their order. For the first of them, then for the next, and so on: no error for
+        an item when its changes are durable and the listener was told of them, otherwise why not; OutrunError if its
         condition did not hold, at a revision that the listener knows.
         """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TypeVar
@@ -30,19 +29,19 @@ class SharedCommitter(Committer[SharedItemT]):
         self._shared = storage
 
     def _write(self, items: Sequence[SharedItemT]) -> None:
-        began = time.perf_counter()
         told = 0
         try:
-            for errors in self._shared.transact(items):
-                self._tell_each(items[told : told + len(errors)], errors, began)
+            for errors, seconds in self._shared.transact(items):
+                ended = items[told : told + len(errors)]
+                self.health.took(seconds, sum(len(item.changes) for item in ended))
+                self._tell_each(ended, errors)
                 told += len(errors)
         except Exception as problem:  # a bug of the storage: the callers must hear of it, and others must go on
             _log.exception("%s failed in an unexpected way", self._shared.description)
             error = failure("cannot write to", self._shared.description, repr(problem), "see the log")
-            self._tell_each(items[told:], [error] * (len(items) - told), began)
+            self._tell_each(items[told:], [error] * (len(items) - told))
 
-    def _tell_each(self, items: Sequence[SharedItemT], errors: Sequence[StorageError | None], began: float) -> None:
-        self.health.took(time.perf_counter() - began, sum(len(item.changes) for item in items))
+    def _tell_each(self, items: Sequence[SharedItemT], errors: Sequence[StorageError | None]) -> None:
         for error, neighbours in groupby(zip(items, errors, strict=True), key=lambda pair: pair[1]):
             self.health.note(error)
             self._tell([item for item, _ in neighbours], error)

@@ -80,11 +80,13 @@ class NodeLeases:
                 granted = self._granted[seconds] = _Granted(answer.ID, now)
             return granted.id
 
-    def keep_alive(self) -> None:
-        """Have those count anew for which it is time. EtcdError if one could not be."""
+    def keep_alive(self, *, all_of_them: bool = False) -> None:
+        """Have those count anew for which it is time, or all, and forget those that have ended. EtcdError if one could
+        not be.
+        """
         for seconds, granted in list(self._granted.items()):
             now = self._clock()
-            if now - granted.kept < seconds / KEEP_ALIVE_PARTS - 1:
+            if not all_of_them and now - granted.kept < seconds / KEEP_ALIVE_PARTS - 1:
                 continue
             request = LeaseKeepAliveRequest(ID=granted.id)
             if self._transport.call(LEASE_KEEP_ALIVE, request, self._timeout, harmless=True).TTL > 0:
@@ -93,11 +95,10 @@ class NodeLeases:
                 log.warning("etcd's lease of %d seconds has ended, and what was registered with it is gone", seconds)
                 self.forget(granted.id)
 
-    def forget(self, lease_id: int | None = None) -> None:
-        """One has ended, or any of them may have: new ones will be granted when they are needed."""
+    def forget(self, lease_id: int) -> None:
+        """One has ended, as etcd says: a new one will be granted when it is needed.
+
+        None that etcd still has: nobody would keep it alive, and what hangs on it would go.
+        """
         with self._lock:
-            self._granted = {
-                seconds: granted
-                for seconds, granted in self._granted.items()
-                if lease_id is not None and granted.id != lease_id
-            }
+            self._granted = {seconds: granted for seconds, granted in self._granted.items() if granted.id != lease_id}

@@ -11,7 +11,7 @@ from typing import Final
 from pyronym.storage.etcd.following import Contents, Follower
 from pyronym.storage.etcd.leases import SHORTEST, NodeLeases
 from pyronym.storage.etcd.messages_pb2 import DeleteRangeRequest, PutRequest, RangeRequest
-from pyronym.storage.etcd.transport import DELETE_RANGE, PUT, RANGE, EtcdError, RefusedError, Transport
+from pyronym.storage.etcd.transport import DELETE_RANGE, NOT_FOUND, PUT, RANGE, EtcdError, RefusedError, Transport
 from pyronym.storage.etcd.values import Keys, dumps
 from pyronym.storage.shared import Freshness
 
@@ -105,10 +105,11 @@ class Overseer:
             raise EtcdError(self._gone_back)
         known = self._follower.revision
         began = time.time()
-        revision = self._transport.call(RANGE, self._question, LOOK_SECONDS, harmless=True).header.revision
+        member, answer = self._transport.call_any(RANGE, self._question, LOOK_SECONDS, harmless=True)
+        revision = answer.header.revision
         if revision < known:
-            self._look_back(self._transport.endpoint, revision, known)
-        if self._follower.endpoint not in (None, self._transport.endpoint):
+            self._look_back(member, revision, known)
+        if self._follower.endpoint not in (None, member):
             self._follower.begin_again()
         self._keep_alive()
         if self._follower.wait_for(revision, QUIET_SECONDS) or self._hears_itself():
@@ -165,13 +166,14 @@ class Overseer:
 
     def _write(self) -> int:
         """Write what others are to know about this node. The revision."""
+        lease = self._leases.of_length(SHORTEST)
+        value = dumps(dict(self._about or {}))
+        put = PutRequest(key=self._keys.of_node(self._node), value=value, lease=lease)
         try:
-            lease = self._leases.of_length(SHORTEST)
-            value = dumps(dict(self._about or {}))
-            put = PutRequest(key=self._keys.of_node(self._node), value=value, lease=lease)
             answer = self._transport.call(PUT, put, LOOK_SECONDS, harmless=True)
-        except RefusedError:
-            self._leases.forget()  # it may be that which has ended
+        except RefusedError as problem:
+            if problem.code == NOT_FOUND:
+                self._leases.forget(lease)
             raise
         self._written = True
         self._last_problem = None

@@ -22,7 +22,7 @@ from pyronym.storage.etcd.following import Contents, Follower, Reader
 from pyronym.storage.etcd.leases import NodeLeases
 from pyronym.storage.etcd.messages_pb2 import Compare, RangeRequest, TxnRequest, TxnResponse
 from pyronym.storage.etcd.overseer import Overseer
-from pyronym.storage.etcd.transactions import grouped, outrun, transaction
+from pyronym.storage.etcd.transactions import grouped, grows, outrun, transaction
 from pyronym.storage.etcd.transport import (
     DENIED,
     INVALID,
@@ -39,7 +39,16 @@ from pyronym.storage.etcd.transport import (
     UnreachableError,
 )
 from pyronym.storage.etcd.values import Keys, dumps, loads
-from pyronym.storage.shared import ALWAYS_FRESH, Basis, Condition, Freshness, Listener, OutrunError, SharedItem
+from pyronym.storage.shared import (
+    ALWAYS_FRESH,
+    Basis,
+    Condition,
+    Freshness,
+    Listener,
+    Outcomes,
+    OutrunError,
+    SharedItem,
+)
 
 log = logging.getLogger(__name__)
 
@@ -188,8 +197,8 @@ class EtcdStorage:
         self._check_open()
         last = {change.name: change for change in changes}
         item = _Plain(tuple(last.values()), time.monotonic())
-        for errors in self.transact([item] if last else ()):
-            for error in filter(None, errors):
+        for outcomes in self.transact([item] if last else ()):
+            for error in filter(None, outcomes.errors):
                 raise error
 
     def check_renewal(self, lease: Lease) -> None:
@@ -197,24 +206,35 @@ class EtcdStorage:
         if not self._leases.outlives(lease):
             raise self._unchanged(self.freshness.reason or "etcd's lease has ended, or was not kept alive in time")
 
-    def transact(self, items: Sequence[SharedItem]) -> Iterator[Sequence[StorageError | None]]:
+    def transact(self, items: Sequence[SharedItem]) -> Iterator[Outcomes]:
         """As every shared storage's. Several transactions are under way at a time, if they have no name in common."""
         groups = list(grouped(items))
         if len(groups) == 1:  # nothing to hand over to another thread
-            yield self._outcomes(self._make(groups[0]))
+            yield self._make(groups[0])
             return
-        under_way: deque[tuple[set[str], Future[_Made]]] = deque()
+        under_way: deque[tuple[set[str], Future[Outcomes]]] = deque()
         for group in groups:
             names = {change.name for item in group for change in item.changes}
             while under_way and (
                 len(under_way) == MOST_UNDER_WAY or any(not names.isdisjoint(earlier) for earlier, _ in under_way)
             ):
-                yield self._outcomes(under_way.popleft()[1].result())
+                yield under_way.popleft()[1].result()
             under_way.append((names, self._hands.submit(self._make, group)))
-        for _, made in under_way:
-            yield self._outcomes(made.result())
+        for _, outcomes in under_way:
+            yield outcomes.result()
 
-    def _make(self, group: Sequence[SharedItem]) -> _Made:
+    def _make(self, group: Sequence[SharedItem]) -> Outcomes:
+        """What comes of a group. Raises nothing, so that the other groups are heard of whatever happens to this one."""
+        began = time.monotonic()
+        try:
+            errors = self._errors(self._made(group))
+        except Exception as problem:
+            log.exception("a transaction failed in an unexpected way")
+            why = f"it is unknown whether it was changed ({problem!r})"
+            errors = [failure("cannot write to", self.description, why, "see the log")] * len(group)
+        return Outcomes(errors, time.monotonic() - began)
+
+    def _made(self, group: Sequence[SharedItem]) -> _Made:
         """One transaction. Where some are outrun, another one for the others."""
         made = _Made(group, min(item.submitted for item in group) + self._timeout)
         left = self._without_unreadable(group, made.errors)
@@ -225,7 +245,7 @@ class EtcdStorage:
             except ChangeRefusedError as problem:
                 if len(left) > 1:  # one that can never be stored must not take the others with it
                     for item in left:
-                        made.add(self._make([item]))
+                        made.add(self._made([item]))
                 else:
                     made.errors[id(left[0])] = problem
                 break
@@ -243,9 +263,9 @@ class EtcdStorage:
             explain = True
         return made
 
-    def _outcomes(self, made: _Made) -> list[StorageError | None]:
+    def _errors(self, made: _Made) -> list[StorageError | None]:
         """What has come of the items, when this node knows what has happened."""
-        errors = [made.errors.get(id(item)) for item in made.group]
+        errors: list[StorageError | None] = [made.errors.get(id(item)) for item in made.group]
         if made.revision and not self._catch_up(made.revision, made.deadline):
             return [self._unheard(error, made.revision) for error in errors]
         return errors
@@ -262,11 +282,7 @@ class EtcdStorage:
             return list(group)
         left = []
         for item in group:
-            name = (
-                next((change.name for change in item.changes if change.name in unreadable), None)
-                if unreadable
-                else None
-            )
+            name = next((change.name for change in item.changes if change.name in unreadable), None)
             if name is None:
                 left.append(item)
             else:
@@ -281,14 +297,19 @@ class EtcdStorage:
         left = deadline - time.monotonic()
         if stale_since is not None or left <= 0:
             raise self._unchanged(reason or "earlier changes took too long")
+        known = 0 if self._follower is None else self._follower.revision
         try:
-            return self._ask(items, left, explain=explain)
+            answer = self._ask(items, left, explain=explain)
+            if answer.succeeded and answer.header.revision < known + grows(items):
+                # By a member at odds with the others, or after a restore: the follower would not wait for it.
+                raise UnansweredError(f"it was done at revision {answer.header.revision}, and {known} had been before")
+            return answer
         except UnreachableError as problem:
             self._suspect(problem)
             raise self._unchanged(problem) from problem
         except UnansweredError as problem:
             self._suspect(problem)
-            why = f"no answer in time, so it is unknown whether it was changed ({problem})"
+            why = f"no answer that counts, so it is unknown whether it was changed ({problem})"
             raise failure("cannot write to", self.description, why, "look, when etcd is back") from problem
         except RefusedError as problem:
             if problem.code == INVALID:
@@ -302,7 +323,7 @@ class EtcdStorage:
         except RefusedError as problem:
             if problem.code != NOT_FOUND:
                 raise
-        self._leases.forget()  # one has ended while etcd was away
+        self._leases.keep_alive(all_of_them=True)  # one has ended while etcd was away; which, it does not say
         return self._transport.call(TXN, request(), timeout)
 
     def _catch_up(self, revision: int, deadline: float) -> bool:

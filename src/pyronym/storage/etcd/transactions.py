@@ -77,6 +77,14 @@ def transaction(
     return request
 
 
+def grows(items: Sequence[SharedItem]) -> bool:
+    """Whether etcd comes to a higher revision if their transaction succeeds, even if what is removed was not there."""
+    return any(
+        item.basis.condition is Condition.UNCHANGED or any(change.record is not None for change in item.changes)
+        for item in items
+    )
+
+
 def outrun(items: Sequence[SharedItem], answer: TxnResponse) -> list[SharedItem]:
     """Those items whose conditions did not hold, from the answer to a transaction that failed and explains that."""
     found = iter(answer.responses)

@@ -110,6 +110,7 @@ class Transport:
         self._address = address
         self._password = _password(settings)
         self._token: str | None = None
+        self._logging_in = threading.Lock()
         self._preferred = 0
         self._lock = threading.Lock()
         self._credentials = _credentials(settings) if address.tls else None
@@ -129,10 +130,6 @@ class Transport:
         except OSError:
             return None
 
-    def next_endpoint(self) -> None:
-        """Ask another member first from now on."""
-        self._preferred = (self._preferred + 1) % len(self._address.endpoints)
-
     @property
     def endpoints(self) -> Sequence[str]:
         """All members."""
@@ -142,7 +139,7 @@ class Transport:
         """Ask another member first from now on, if it is this one until now."""
         with self._lock:
             if endpoint == self.endpoint:
-                self.next_endpoint()
+                self._preferred = (self._preferred + 1) % len(self._address.endpoints)
 
     def call_at(self, endpoint: str, method: Method[RequestT, AnswerT], request: RequestT, timeout: float) -> AnswerT:
         """The answer of one member to a request, within `timeout` seconds. EtcdError."""
@@ -151,10 +148,16 @@ class Transport:
     def call(
         self, method: Method[RequestT, AnswerT], request: RequestT, timeout: float, *, harmless: bool = False
     ) -> AnswerT:
-        """The answer to a request, within `timeout` seconds, from the first member that takes it.
+        """The answer to a request, within `timeout` seconds, from the first member that takes it. EtcdError.
 
         A `harmless` request may reach several: then each of them has only its share of the time.
         """
+        return self.call_any(method, request, timeout, harmless=harmless)[1]
+
+    def call_any(
+        self, method: Method[RequestT, AnswerT], request: RequestT, timeout: float, *, harmless: bool = False
+    ) -> tuple[str, AnswerT]:
+        """As `call`; and before the answer, which member has given it."""
         deadline = time.monotonic() + timeout
         problems = []
         for_good = True
@@ -164,7 +167,7 @@ class Transport:
             share = (deadline - now) / left if harmless else deadline - now
             endpoint = self.endpoint
             try:
-                return self._authenticated(endpoint, method, request, max(share, LEAST_SECONDS))
+                return endpoint, self._authenticated(endpoint, method, request, max(share, LEAST_SECONDS))
             except (UnreachableError, UnansweredError) as problem:
                 problems.append(f"{endpoint}: {problem}")
                 for_good = for_good and getattr(problem, "for_good", False)
@@ -183,7 +186,7 @@ class Transport:
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.answer.FromString,
         )
-        answers = open_stream(request, metadata=self._metadata())
+        answers = open_stream(request, metadata=_metadata(self._token))
         return Stream(answers, endpoint, partial(self.leave, endpoint), tls=self._address.tls)
 
     def close(self) -> None:
@@ -206,44 +209,55 @@ class Transport:
                 self._members[endpoint] = channel
             return channel
 
-    def _metadata(self) -> tuple[tuple[str, str], ...]:
-        return () if self._token is None else (("token", self._token),)
-
     def _authenticated(
         self, endpoint: str, method: Method[RequestT, AnswerT], request: RequestT, timeout: float
     ) -> AnswerT:
-        if self._address.user is not None and self._token is None:
-            self._log_in(endpoint, timeout)
         token = self._token
+        if self._address.user is not None and token is None:
+            token = self._log_in(endpoint, timeout, token)
         try:
-            return self._answer(endpoint, method, request, timeout)
+            return self._answer(endpoint, method, request, timeout, token)
         except RefusedError as problem:
             if self._address.user is None or not any(words in str(problem) for words in _TOKEN_PROBLEMS):
                 raise
-            if token == self._token:
-                self._log_in(endpoint, timeout)
-        return self._answer(endpoint, method, request, timeout)
+            token = self._log_in(endpoint, timeout, token)
+        return self._answer(endpoint, method, request, timeout, token)
 
-    def _log_in(self, endpoint: str, timeout: float) -> None:
-        self._token = None
-        who = messages.AuthenticateRequest(name=self._address.user, password=self._password)
+    def _log_in(self, endpoint: str, timeout: float, useless: str | None) -> str | None:
+        """The token in the place of one that is `useless`; None where etcd has no users. One call at a time logs in.
+
+        Others keep the old one until then: a call without any is refused as if its arguments were wrong.
+        """
+        if not self._logging_in.acquire(timeout=timeout):
+            raise UnreachableError("another call has not logged in yet")
         try:
-            self._token = self._answer(endpoint, _AUTHENTICATE, who, timeout).token
+            if self._token == useless:  # else another call has done it meanwhile
+                who = messages.AuthenticateRequest(name=self._address.user, password=self._password)
+                self._token = self._answer(endpoint, _AUTHENTICATE, who, timeout, None).token
         except RefusedError as problem:
             if _AUTHENTICATION_OFF not in str(problem):
                 raise
             log.debug("%s has no users: going on without", endpoint)
+        finally:
+            self._logging_in.release()
+        return self._token
 
-    def _answer(self, endpoint: str, method: Method[RequestT, AnswerT], request: RequestT, timeout: float) -> AnswerT:
+    def _answer(
+        self, endpoint: str, method: Method[RequestT, AnswerT], request: RequestT, timeout: float, token: str | None
+    ) -> AnswerT:
         ask = self._channel(endpoint).unary_unary(
             method.path,
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.answer.FromString,
         )
         try:
-            return ask(request, timeout=timeout, metadata=self._metadata())
+            return ask(request, timeout=timeout, metadata=_metadata(token))
         except grpc.RpcError as problem:
             raise _error(problem, tls=self._address.tls) from problem
+
+
+def _metadata(token: str | None) -> tuple[tuple[str, str], ...]:
+    return () if token is None else (("token", token),)
 
 
 class Stream(Generic[AnswerT]):
