@@ -16,6 +16,7 @@ from pyronym.errors import (
     NameTakenError,
     PyroError,
     SecurityError,
+    UnchangedError,
     UnknownNameError,
 )
 from pyronym.uri import URI
@@ -25,6 +26,7 @@ URI_A = "PYRO:a@localhost:1"
 URI_B = "PYRO:b@localhost:2"
 GONE = ConnectionClosedError("gone")
 NOBODY = NameServerNotFoundError([("ns1:9090", "refused")])
+CUT_OFF = UnchangedError("etcd://h1/lab: no answer")
 NO_RENEW = AttributeError("remote object has no exposed attribute or method 'renew'")
 LEASE = 9.0
 
@@ -98,7 +100,7 @@ class Story:
             return
         self.asked.append(f"{step.method} {' '.join(step.names)}".strip())
         answer = self.answer(step)
-        if isinstance(answer, ConnectionClosedError):
+        if isinstance(answer, ConnectionClosedError | UnchangedError):
             self.notices += self.roster.hung_up(answer, self.now)
         elif isinstance(answer, Exception):
             self.notices += self.roster.refused(answer, self.now)
@@ -314,6 +316,41 @@ def test_a_name_server_that_always_hangs_up_is_left_in_peace_for_a_while() -> No
     assert story.later(LEASE / 3) == pytest.approx(1.0)
     assert story.heard() == ["renew a", "connect", "renew a"]
     assert story.told() == [("lost", "a")]
+
+
+def cut_off(asked: Ask) -> object:
+    """What a node answers that can change nothing: to renew no names is no change."""
+    return CUT_OFF if asked.names else fine(asked)
+
+
+def test_a_new_name_fails_and_waits_where_no_node_can_change_anything() -> None:
+    story = Story("a", answer=cut_off)
+    assert story.run() == pytest.approx(1.0)
+    assert story.heard() == ["connect", "renew", "register a"] * 2
+    assert [(notice.kind, notice.problem) for notice in story.notices] == [(NoticeKind.FAILED, CUT_OFF)]
+    assert story.later(1.0) == pytest.approx(2.0)
+
+
+def test_a_name_that_was_kept_is_let_go_at_the_end_where_no_node_can_change_anything() -> None:
+    story = running("a")
+    story.answer = answering("remove", CUT_OFF)
+    story.end("a")
+    story.run()
+    assert story.heard()[:5] == ["renew a", "remove a", "connect", "renew", "remove a"]
+    assert story.told() == [("ended", "a")]
+
+
+def test_what_a_node_could_not_register_is_not_looked_for_at_the_end() -> None:
+    story = Story("a", answer=cut_off)
+    for _ in range(2):
+        step = story.roster.next_step(story.now)
+        assert not isinstance(step, Wait)
+        story.do(step)
+    registration = story.roster.next_step(story.now)
+    assert isinstance(registration, Ask)
+    story.end("a")
+    story.do(registration)
+    assert story.told() == [("ended", "a")]
 
 
 def test_a_name_server_that_is_gone_is_looked_for_less_and_less_but_once_in_an_interval() -> None:
