@@ -90,6 +90,15 @@ class Story:
             self.do(step)
         raise AssertionError("it never rests")
 
+    def until(self, method: str) -> Ask:
+        """Do what there is to do until this method is to be called, which is left to be done."""
+        while True:
+            step = self.roster.next_step(self.now)
+            assert not isinstance(step, Wait)
+            if isinstance(step, Ask) and step.method == method:
+                return step
+            self.do(step)
+
     def do(self, step: Connect | Ask) -> None:
         if isinstance(step, Connect):
             self.asked.append("connect")
@@ -342,12 +351,7 @@ def test_a_name_that_was_kept_is_let_go_at_the_end_where_no_node_can_change_anyt
 
 def test_what_a_node_could_not_register_is_not_looked_for_at_the_end() -> None:
     story = Story("a", answer=cut_off)
-    for _ in range(2):
-        step = story.roster.next_step(story.now)
-        assert not isinstance(step, Wait)
-        story.do(step)
-    registration = story.roster.next_step(story.now)
-    assert isinstance(registration, Ask)
+    registration = story.until("register")
     story.end("a")
     story.do(registration)
     assert story.told() == [("ended", "a")]
@@ -552,15 +556,9 @@ def test_without_a_name_server_all_ends_without_a_removal() -> None:
 
 def test_an_end_during_the_registration_removes_what_comes_of_it() -> None:
     story = Story("a")
-    for _ in range(2):
-        step = story.roster.next_step(story.now)
-        assert not isinstance(step, Wait)
-        story.do(step)
-    step = story.roster.next_step(story.now)
-    assert isinstance(step, Ask)
-    assert step.method == "register"
+    registration = story.until("register")
     story.end("a")
-    story.do(step)
+    story.do(registration)
     story.run()
     assert story.heard()[-2:] == ["register a", "remove a"]
     assert len(story.roster) == 0
