@@ -371,6 +371,16 @@ def test_a_batch_of_reads_is_asked_of_the_next_node_when_the_first_is_frozen(ask
         answered.set()
 
 
+def test_an_argument_that_cannot_be_sent_leaves_the_connection_as_it_was(client: Any) -> None:
+    with Node(URI_1) as one, Node(URI_2) as two:
+        proxy = client.locate(f"{one.location},{two.location}")
+        with pytest.raises(PyroError, match="object"):
+            client.call(proxy, "lookup", object())
+        assert client.call(proxy, "lookup", "x") == URI(URI_1)
+        client.release(proxy)
+        assert (one.connections, two.connections) == (1, 0)
+
+
 def test_no_kept_connection_to_a_frozen_node_is_used_again(ask_others: Haste) -> None:
     async def main() -> None:
         async with await aio.locate_ns(f"{one.location},{two.location}", settings=SETTINGS) as ns:
