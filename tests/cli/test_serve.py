@@ -43,10 +43,10 @@ def memory(process: Process) -> float:
 def test_the_memory_that_large_calls_took_is_given_back(serve: NameServers) -> None:
     server = serve()
     greeting = next(frame for frame in greetings(PYRO4) if frame.name == "serpent")
-    messages = greeting.wire(None) + lookup("n" * 8_000_000) + lookup("Pyro.NameServer")
+    messages = greeting.wire(None) + lookup("n" * 15_000_000) + lookup("Pyro.NameServer")
     before = memory(server.process)
     with ExitStack() as stack:
-        clients = [stack.enter_context(socket.create_connection(server.address, 20)) for _ in range(4)]
+        clients = [stack.enter_context(socket.create_connection(server.address, 20)) for _ in range(2)]
         for client in clients:
             client.sendall(messages)
         for client in clients:
@@ -55,7 +55,7 @@ def test_the_memory_that_large_calls_took_is_given_back(serve: NameServers) -> N
                 part = client.recv(65536)
                 assert part
                 answers += part
-    assert memory(server.process) - before < 6  # and 8, or several times that, where the C library keeps large blocks
+    assert memory(server.process) - before < 6  # and above 100 where the C library keeps large blocks
 
 
 def lookup(name: str) -> bytes:

@@ -117,9 +117,11 @@ def test_what_a_name_server_says_and_that_it_says_nothing_is_one_line() -> None:
     strange = Strange()
     with serving(Daemon(host="127.0.0.1")) as daemon:
         where = str(daemon.register(strange, "Pyro.NameServer").location)
-        said = run([PYRONYM, "lookup", "strange", "--ns", where])
-        silent = run([PYRONYM, "lookup", "silent", "--ns", where, "--timeout", "0.5"], timeout=20)
-        strange.ended.set()
+        try:
+            said = run([PYRONYM, "lookup", "strange", "--ns", where])
+            silent = run([PYRONYM, "lookup", "silent", "--ns", where, "--timeout", "0.5"], timeout=20)
+        finally:
+            strange.ended.set()
     assert said.stderr == "pyronym: error: the name server says: LookupError: two lines\\x1b[31m\n"
     assert (said.status, said.stdout) == (1, "")
     assert (silent.status, silent.stderr.count("\n")) == (3, 1)

@@ -17,7 +17,15 @@ from processes import NameServer, NameServers
 from pyronym import Notice, aio
 from pyronym.client.aio.keeping import FAREWELL
 from pyronym.client.locate import locateNS
-from pyronym.errors import NameServerNotFoundError, NameTakenError, NamingError, PyroError, SecurityError, TimeoutError
+from pyronym.errors import (
+    NameServerNotFoundError,
+    NameTakenError,
+    NamingError,
+    PyroError,
+    SecurityError,
+    TimeoutError,
+    UnchangedError,
+)
 
 URI = "PYRO:thing@localhost:1"
 PATIENCE = 10.0
@@ -177,15 +185,33 @@ def test_all_names_of_a_process_are_renewed_by_one_request_on_one_connection() -
         assert len(daemon.handshakes) == 1
 
 
+CUT_OFF = NamingError("nothing was changed in etcd://h1/lab: no answer; try again when etcd is back")
+
+
 def test_a_name_is_kept_at_another_node_when_its_own_cannot_renew_it() -> None:
     renewed = threading.Event()
-    cut_off = NamingError("nothing was changed in etcd://h1/lab: no answer; try again when etcd is back")
-    methods = {"register": lambda name, *_, **__: {"id": name}, "remove": lambda *_: 1, "renew": lambda ids: cut_off}
-    there = {**methods, "renew": lambda ids: renewed.set() or {"unknown": [], "taken": []}}
-    with ScriptedDaemon(methods, object_id="Pyro.NameServer") as one:
+
+    def renew(ids: dict[str, str]) -> dict[str, list[str]]:
+        if ids:
+            renewed.set()
+        return {"unknown": [], "taken": []}
+
+    there = {"register": lambda name, *_, **__: {"id": name}, "remove": lambda *_: 1, "renew": renew}
+    cut_off = {**there, "renew": lambda ids: CUT_OFF if ids else renew(ids)}
+    with ScriptedDaemon(cut_off, object_id="Pyro.NameServer") as one:
         with ScriptedDaemon(there, object_id="Pyro.NameServer") as two:
             with pyronym.announce("lab.camera", URI, 0.3, host=f"{one.location},{two.location}"):
                 assert renewed.wait(PATIENCE)
+
+
+@both
+def test_that_no_node_can_change_anything_is_raised(announce: Callable[..., None]) -> None:
+    methods = {"register": lambda *_, **__: CUT_OFF, "renew": lambda ids: {"unknown": [], "taken": []}}
+    with ScriptedDaemon(methods, object_id="Pyro.NameServer") as one:
+        with ScriptedDaemon(methods, object_id="Pyro.NameServer") as two:
+            with pytest.raises(UnchangedError, match="nothing was changed in etcd://h1/lab: no answer"):
+                announce("lab.camera", host=f"{one.location},{two.location}")
+    assert (one.calls, two.calls) == (["renew", "register"], ["renew", "register"])
 
 
 def test_a_name_is_announced_once_in_a_process_but_may_be_announced_anew(server: NameServer) -> None:

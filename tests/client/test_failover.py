@@ -122,12 +122,16 @@ Haste = Callable[[float], None]
 
 @pytest.fixture(autouse=True)
 def ask_others(monkeypatch: pytest.MonkeyPatch) -> Haste:
-    """Says when another node is asked, too: as long as nothing is said, never, however slow the machine is."""
+    """Says when another node is asked, too: as long as nothing is said, never, however slow the machine is.
+
+    Nor is another one looked for because one is slow.
+    """
 
     def ask_others(seconds: float) -> None:
         monkeypatch.setattr(hedging, "HASTE", seconds)
 
     ask_others(NEVER)
+    monkeypatch.setattr(search, "HASTE", NEVER)
     return ask_others
 
 
@@ -279,6 +283,7 @@ def test_a_change_whose_answer_does_not_come_in_time_is_uncertain(client: Any) -
         proxy = client.locate(f"{one.location},{two.location}", replace(SETTINGS, commtimeout=0.2))
         with pytest.raises(UncertainError, match="in time"):
             client.call(proxy, "register", "x", URI_1)
+        proxy._pyroTimeout = None
         assert client.call(proxy, "lookup", "x") == URI(URI_2)
         client.release(proxy)
 
@@ -346,10 +351,11 @@ def test_a_watch_is_asked_of_one_node_because_it_is_to_wait(ask_others: Haste) -
 
 def test_a_read_fails_in_time_when_no_node_answers(client: Any, ask_others: Haste) -> None:
     with Node(URI_1, end=Silence) as one, Node(URI_2, end=Silence) as two:
-        proxy = client.locate(f"{one.location},{two.location}", replace(SETTINGS, commtimeout=0.5))
-        ask_others(SOON)
+        proxy = client.locate(f"{one.location},{two.location}", replace(SETTINGS, commtimeout=1.5))
+        ask_others(0.2)  # and, when that was too little, 0.4
         with pytest.raises(TimeoutError, match=f"no answer from {one.location}, {two.location} in time"):
             client.call(proxy, "lookup", "x")
+        proxy._pyroTimeout = None
         assert client.call(proxy, "lookup", "x") in (URI(URI_1), URI(URI_2))
         client.release(proxy)
 
@@ -363,6 +369,16 @@ def test_a_batch_of_reads_is_asked_of_the_next_node_when_the_first_is_frozen(ask
         ask_others(SOON)
         assert list(calls() or ()) == [URI(URI_2)]
         answered.set()
+
+
+def test_an_argument_that_cannot_be_sent_leaves_the_connection_as_it_was(client: Any) -> None:
+    with Node(URI_1) as one, Node(URI_2) as two:
+        proxy = client.locate(f"{one.location},{two.location}")
+        with pytest.raises(PyroError, match="object"):
+            client.call(proxy, "lookup", object())
+        assert client.call(proxy, "lookup", "x") == URI(URI_1)
+        client.release(proxy)
+        assert (one.connections, two.connections) == (1, 0)
 
 
 def test_no_kept_connection_to_a_frozen_node_is_used_again(ask_others: Haste) -> None:

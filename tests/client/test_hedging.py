@@ -11,7 +11,7 @@ import pytest
 
 from pyronym.client.connection import Connection
 from pyronym.client.deadline import ENDLESS, Deadline
-from pyronym.client.hedging import Race
+from pyronym.client.hedging import PATIENCE, Race
 from pyronym.client.network import run
 from pyronym.client.nodes import HASTE
 from pyronym.errors import ConnectionClosedError, TimeoutError
@@ -22,6 +22,7 @@ from pyronym.uri import URI, name_servers_at
 SETTINGS = Settings()
 A, B, C = name_servers_at("127.0.0.1,127.0.0.2,127.0.0.3", 9090)
 LATE = None
+PART = "a part of the answer of the first"
 UNREACHABLE = OSError("no way")
 
 
@@ -41,16 +42,20 @@ class FakeStream:
         assert data == b"a call"
         self._network.steps.append(f"ask {self.host}")
 
+    def heard(self) -> bool:
+        return self.host == A.host and self._network.outcome == PART
+
     def close(self) -> None:
         self._network.open.remove(self.host)
 
 
 class FakeNetwork:
-    """Each wait for an answer ends with the next of `outcomes`: the host that answers, LATE, or an exception."""
+    """Each wait for an answer ends with the next of `outcomes`: the host that answers, LATE, PART, or an exception."""
 
     def __init__(self, outcomes: list[Any], unreachable: Collection[URI] = ()) -> None:
         self.steps: list[str] = []
         self.open: list[str] = []
+        self.outcome: Any = None
         self._outcomes = iter(outcomes)
         self._unreachable = [uri.host for uri in unreachable]
 
@@ -67,11 +72,11 @@ class FakeNetwork:
 
     async def first_answer(self, streams: Collection[FakeStream], seconds: float | None) -> Any:
         self.steps.append(f"wait {'on' if seconds is None else seconds}")
-        outcome = next(self._outcomes)
+        self.outcome = outcome = next(self._outcomes)
         if isinstance(outcome, Exception):
             raise outcome
         for stream in streams:
-            if outcome is not LATE and stream.host == outcome.host:
+            if isinstance(outcome, URI) and stream.host == outcome.host:
                 return stream, Result(outcome.host, False)
         return None
 
@@ -137,6 +142,19 @@ def test_those_that_could_not_be_reached_are_tried_again_and_again_with_twice_th
     assert answered(network, B, C) == A.host
     rounds = [f"wait {patience}|miss 127.0.0.2|wait 0.0|miss 127.0.0.3" for patience in (HASTE, 2 * HASTE, 4 * HASTE)]
     assert network.steps == ["ask 127.0.0.1", *"|".join(rounds).split("|"), f"wait {8 * HASTE}"]
+
+
+def test_they_are_tried_again_every_few_seconds_in_the_end() -> None:
+    network = FakeNetwork([*[LATE] * 16, A], unreachable=[B])
+    assert answered(network, B) == A.host
+    assert [step for step in network.steps if step.startswith("wait")][-2:] == [f"wait {PATIENCE}"] * 2
+
+
+def test_no_other_node_is_asked_while_an_answer_is_arriving() -> None:
+    network = FakeNetwork([PART, PART, LATE, PART, A])
+    assert answered(network, B, C) == A.host
+    waits = [f"wait {HASTE}"] * 3
+    assert network.steps == ["ask 127.0.0.1", *waits, "ask 127.0.0.2", *waits[:2]]
 
 
 @pytest.mark.parametrize("lost_at", range(3))

@@ -16,6 +16,7 @@ from pyronym.errors import (
     NameTakenError,
     PyroError,
     SecurityError,
+    UnchangedError,
     UnknownNameError,
 )
 from pyronym.uri import URI
@@ -25,6 +26,7 @@ URI_A = "PYRO:a@localhost:1"
 URI_B = "PYRO:b@localhost:2"
 GONE = ConnectionClosedError("gone")
 NOBODY = NameServerNotFoundError([("ns1:9090", "refused")])
+CUT_OFF = UnchangedError("etcd://h1/lab: no answer")
 NO_RENEW = AttributeError("remote object has no exposed attribute or method 'renew'")
 LEASE = 9.0
 
@@ -88,6 +90,15 @@ class Story:
             self.do(step)
         raise AssertionError("it never rests")
 
+    def until(self, method: str) -> Ask:
+        """Do what there is to do until this method is to be called, which is left to be done."""
+        while True:
+            step = self.roster.next_step(self.now)
+            assert not isinstance(step, Wait)
+            if isinstance(step, Ask) and step.method == method:
+                return step
+            self.do(step)
+
     def do(self, step: Connect | Ask) -> None:
         if isinstance(step, Connect):
             self.asked.append("connect")
@@ -98,7 +109,7 @@ class Story:
             return
         self.asked.append(f"{step.method} {' '.join(step.names)}".strip())
         answer = self.answer(step)
-        if isinstance(answer, ConnectionClosedError):
+        if isinstance(answer, ConnectionClosedError | UnchangedError):
             self.notices += self.roster.hung_up(answer, self.now)
         elif isinstance(answer, Exception):
             self.notices += self.roster.refused(answer, self.now)
@@ -316,6 +327,36 @@ def test_a_name_server_that_always_hangs_up_is_left_in_peace_for_a_while() -> No
     assert story.told() == [("lost", "a")]
 
 
+def cut_off(asked: Ask) -> object:
+    """What a node answers that can change nothing: to renew no names is no change."""
+    return CUT_OFF if asked.names else fine(asked)
+
+
+def test_a_new_name_fails_and_waits_where_no_node_can_change_anything() -> None:
+    story = Story("a", answer=cut_off)
+    assert story.run() == pytest.approx(1.0)
+    assert story.heard() == ["connect", "renew", "register a"] * 2
+    assert [(notice.kind, notice.problem) for notice in story.notices] == [(NoticeKind.FAILED, CUT_OFF)]
+    assert story.later(1.0) == pytest.approx(2.0)
+
+
+def test_a_name_that_was_kept_is_let_go_at_the_end_where_no_node_can_change_anything() -> None:
+    story = running("a")
+    story.answer = answering("remove", CUT_OFF)
+    story.end("a")
+    story.run()
+    assert story.heard()[:5] == ["renew a", "remove a", "connect", "renew", "remove a"]
+    assert story.told() == [("ended", "a")]
+
+
+def test_what_a_node_could_not_register_is_not_looked_for_at_the_end() -> None:
+    story = Story("a", answer=cut_off)
+    registration = story.until("register")
+    story.end("a")
+    story.do(registration)
+    assert story.told() == [("ended", "a")]
+
+
 def test_a_name_server_that_is_gone_is_looked_for_less_and_less_but_once_in_an_interval() -> None:
     story = running("a", "b")
     story.there = False
@@ -515,15 +556,9 @@ def test_without_a_name_server_all_ends_without_a_removal() -> None:
 
 def test_an_end_during_the_registration_removes_what_comes_of_it() -> None:
     story = Story("a")
-    for _ in range(2):
-        step = story.roster.next_step(story.now)
-        assert not isinstance(step, Wait)
-        story.do(step)
-    step = story.roster.next_step(story.now)
-    assert isinstance(step, Ask)
-    assert step.method == "register"
+    registration = story.until("register")
     story.end("a")
-    story.do(step)
+    story.do(registration)
     story.run()
     assert story.heard()[-2:] == ["register a", "remove a"]
     assert len(story.roster) == 0

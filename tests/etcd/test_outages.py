@@ -137,14 +137,14 @@ def test_a_frozen_etcd_stops_changes_but_not_lookups(fragile, node):
 
 def test_a_lease_is_not_renewed_that_etcd_may_end_before(fragile, node):
     a = node(fragile.url("p"))
-    register(a, "name", lease=a.new_lease(5))
+    register(a, "name", lease=a.new_lease(15))
     assert renew(a, "name") == Renewal([], [])
     fragile.members[0].signal(signal.SIGSTOP)
     wait_until(lambda: is_stale(a), "it knows that it is stale")
     leases = a.node._storage._leases
-    assert renew(a, "name") == Renewal([], [])  # etcd keeps it for 8 seconds
+    assert renew(a, "name") == Renewal([], [])  # etcd keeps it for 32 seconds
     clock = leases._clock
-    leases._clock = lambda: clock() + 4
+    leases._clock = lambda: clock() + 18
     with pytest.raises(UnchangedError, match="nothing was changed"):
         renew(a, "name")
     fragile.members[0].signal(signal.SIGCONT)

@@ -37,9 +37,7 @@ def show_live(where: Where, selection: Selection, headings: Sequence[str], row: 
     """
     if not for_people():
         raise click.UsageError("--watch needs a terminal (for programs there is pyronym watch --json)")
-    from pyronym.cli.matching import Matching  # only here: lists that are not watched need not wait for it to load
-
-    matching = Matching(selection.regex or "", where.settings.regex_timeout)
+    matching = _matching(selection.regex, where.settings.regex_timeout)
     from rich.live import Live
 
     terminal = console()
@@ -61,6 +59,15 @@ def show_live(where: Where, selection: Selection, headings: Sequence[str], row: 
             chosen = matching([name for name, entry in names.items() if selection.takes(name, entry.metadata)])
             rows = [row(name, names[name], known.get(name, UNKNOWN)) for name in sorted(chosen)[: terminal.height]]
             live.update(screen(terminal, headings, rows, f"{len(chosen)} names; {status}"), refresh=True)
+
+
+def _matching(regex: str | None, budget: float) -> Callable[[Sequence[str]], Sequence[str]]:
+    """Gives those of some names that match; without a regular expression all of them."""
+    if regex is None:
+        return lambda names: names
+    from pyronym.cli.matching import Matching  # only here: all other lists need not wait for it to load
+
+    return Matching(regex, budget)
 
 
 def screen(terminal: Console, headings: Sequence[str], rows: Sequence[Row], status: str) -> Group:

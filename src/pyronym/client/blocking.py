@@ -19,6 +19,9 @@ from pyronym.rpc.client import Answer, ClientSession
 
 T = TypeVar("T")
 
+SENDING: Final = 5.0
+"""Seconds that the request of a call may take to be sent where other nodes can be asked instead."""
+
 
 class SocketStream:
     """A stream on a blocking socket. Not thread-safe.
@@ -33,6 +36,7 @@ class SocketStream:
         self._session: ClientSession | None = None  # whose answer is to be taken
         self._unsent: BaseException | None = None  # why not all of the request could be sent
         self._limited = True  # whether the socket has a timeout, as far as is known
+        self._heard = False  # whether anything has come since somebody asked for that
 
     async def exchange(self, session: ClientSession, data: bytes, deadline: Deadline) -> Answer:
         """As Stream says."""
@@ -62,15 +66,23 @@ class SocketStream:
 
     async def ask(self, session: ClientSession, data: bytes, deadline: Deadline) -> None:
         """As Stream says."""
-        self._session = session
-        self._ask(data, deadline)
+        self._session, self._heard = session, False
+        try:
+            self._ask(data, deadline.within(SENDING))
+        except TimeoutError as problem:
+            deadline.left()  # raises if it was this that has passed
+            self._keep(problem)
+            self.interrupt()  # so that it counts as lost
 
     def _ask(self, data: bytes, deadline: Deadline) -> None:
         try:
             self.send_now(data, deadline)
         except NotSentError as problem:
-            # Without its traceback, whose frames have this stream: until they are found, they would keep the socket.
-            self._unsent = (problem.__cause__ or problem).with_traceback(None)
+            self._keep(problem)
+
+    def _keep(self, problem: BaseException) -> None:
+        # Without its traceback, whose frames have this stream: until they are found, they would keep the socket.
+        self._unsent = (problem.__cause__ or problem).with_traceback(None)
 
     def take(self) -> Answer | None:
         """The answer to what was asked last, if it has arrived. Raises as `exchange`."""
@@ -79,7 +91,13 @@ class SocketStream:
             self._session.receive_data(self._receive(None))
         except TimeoutError:
             return None
+        self._heard = True
         return self._session.next_answer()
+
+    def heard(self) -> bool:
+        """As Stream says."""
+        heard, self._heard = self._heard, False
+        return heard
 
     def _receive(self, deadline: Deadline | None) -> bytes:
         """What arrives until then; None: what is here already."""
@@ -177,6 +195,8 @@ class BlockingNetwork:
                 else:
                     if answer is not None:
                         return stream, answer
+            if end is not None and time.monotonic() >= end:  # poll does not say so while more and more comes
+                break
         return None
 
     async def receive(self, sock: socket.socket, size: int, deadline: Deadline) -> tuple[bytes, Any]:

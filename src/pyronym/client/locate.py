@@ -128,7 +128,8 @@ class NameServerProxy(NameServerEndpoint, Proxy):
                 BLOCKING, connection, method, args, kwargs, Deadline(self._pyroTimeout), batch=batch
             )
         except BaseException:
-            self._pyroRelease()
+            if connection.stream.ended():  # not where nothing was asked, because an argument cannot be serialized
+                self._pyroRelease()
             raise
         if answering is not connection:
             self._pyroAdopt(answering)

@@ -46,9 +46,13 @@ class Stream(Protocol):
     async def ask(self, session: ClientSession, data: bytes, deadline: Deadline) -> None:
         """Send a request of `session`, for `Network.first_answer`. TimeoutError at the deadline.
 
-        If it cannot be sent, that is raised where the answer is waited for: a daemon that refuses a request may close
-        before it has read all, and its answer says why.
+        If it cannot be sent, or takes too long, that is raised where the answer is waited for: a daemon that refuses a
+        request may close before it has read all, and its answer says why.
         """
+        ...
+
+    def heard(self) -> bool:
+        """Whether anything has come since this was asked last, or since the request was made by `ask`."""
         ...
 
     async def send(self, data: bytes, deadline: Deadline) -> None:

@@ -22,7 +22,15 @@ from typing import Final, NamedTuple
 from pyronym.client.announcing import Notice, NoticeKind, Wish
 from pyronym.client.watching import pauses
 from pyronym.directory.schedule import Schedule
-from pyronym.errors import NameTakenError, NamingError, ProtocolError, PyroError, UnknownNameError
+from pyronym.errors import (
+    NameTakenError,
+    NamingError,
+    NotSentError,
+    ProtocolError,
+    PyroError,
+    UnchangedError,
+    UnknownNameError,
+)
 from pyronym.uri import URI
 
 MANY: Final = 1000
@@ -98,7 +106,7 @@ class Roster:
         self._new_pauses = new_pauses
         self._pauses = new_pauses()
         self._failures = 0
-        """Connections that were lost since the last answer."""
+        """Connections that were lost since the last answer about a name."""
         self._next_try = float("-inf")
         self._renewals: Schedule[str] = Schedule()
         """Of leases. They come first, so that none ends while many names are registered."""
@@ -206,12 +214,16 @@ class Roster:
         return notices
 
     def hung_up(self, problem: Exception, now: float) -> list[Notice]:
-        """The connection is lost. The first time that means nothing: there may be another node, or a new server."""
+        """The connection is lost, or the node cannot change anything now.
+
+        The first time that means nothing: there may be another node, or a new server.
+        """
         notices: list[Notice] = []
         self._where = None
         if self._asked is not None:
             for entry in self._about(asked := self._finish()):
-                entry.uncertain = entry.uncertain or asked.method == "register"
+                if asked.method == "register" and not isinstance(problem, NotSentError | UnchangedError):
+                    entry.uncertain = True
                 notices += self._resume(entry, now)
         self._failures += 1
         self._next_try = now
@@ -220,8 +232,9 @@ class Roster:
     def answered(self, answer: object, now: float) -> list[Notice]:
         """The name server has done what was asked, and has given this."""
         asked = self._finish()
-        self._failures = 0
-        self._pauses = self._new_pauses()
+        if asked.names:  # to renew nothing is what also nodes can that can change nothing
+            self._failures = 0
+            self._pauses = self._new_pauses()
         if asked.method == "renew":
             return self._take_renewal(asked, answer, now)
         (entry,) = self._about(asked)

@@ -37,6 +37,7 @@ class LoopStream(asyncio.Protocol):
         self._answer: asyncio.Future[Answer] | None = None
         self._sent: asyncio.Future[None] | None = None  # there while bytes wait to be sent
         self._connected = self._ended = False
+        self._heard = False  # whether anything has come since somebody asked for that
 
     # What the loop calls
 
@@ -61,6 +62,7 @@ class LoopStream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the answer, and the answer when it is complete."""
+        self._heard = True
         answer, session = self._answer, self._session
         if answer is None or session is None or answer.done():
             self.close()  # nothing was asked
@@ -112,10 +114,16 @@ class LoopStream(asyncio.Protocol):
     async def ask(self, session: ClientSession, data: bytes, deadline: Deadline) -> None:
         """As Stream says."""
         answer = self._answer_to(session)
+        self._heard = False
         if self._ended:
             answer.set_exception(lost("sending", self._location, None, NotSentError))
         else:
             self._transport.write(data)
+
+    def heard(self) -> bool:
+        """As Stream says."""
+        heard, self._heard = self._heard, False
+        return heard
 
     def _answer_to(self, session: ClientSession) -> asyncio.Future[Answer]:
         self._session, self._answer = session, self._loop.create_future()
