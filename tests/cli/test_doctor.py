@@ -90,7 +90,11 @@ def web_server() -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:  # it is called so
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Say nothing of those who hang up: it would be taken for what the command says."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         yield f"127.0.0.1:{server.server_port}"
