@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from tls_files import Certificates, make
 
 for _variable in [name for name in os.environ if name.startswith("PYRO_")]:
     del os.environ[_variable]  # whoever runs the tests may have configured Pyro for other work
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored, also by all that is started here
 
 
 @pytest.fixture(scope="session")
