@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Final
 
 from sortedcontainers import SortedList
@@ -57,6 +57,8 @@ class Directory:
         self._outstanding: deque[Staged] = deque()
         self._upcoming: dict[str, tuple[Staged, Record | None]] = {}
         """For each name with staged changes the last of these: where it is staged, and what it makes of the name."""
+        self.staged_names: Final = self._upcoming.keys()
+        """The names with staged changes, at any time."""
 
     def load(self, records: Iterable[Record]) -> None:
         """Fill a directory in which nothing is registered or staged; of records with one name the last counts.
@@ -141,8 +143,9 @@ class Directory:
         """Announce changes. Each Staged must be ended by one `apply` or `abandon`."""
         staged = Staged(tuple(changes), expired)
         self._outstanding.append(staged)
+        upcoming = self._upcoming
         for name, record in staged.changes:
-            self._upcoming[name] = staged, record
+            upcoming[name] = staged, record
         return staged
 
     def apply(self, staged: Staged) -> list[Event]:
@@ -154,8 +157,7 @@ class Directory:
         if not self._outstanding or self._outstanding[0] is not staged:
             raise ValueError("staged changes are applied once, in the order in which they were staged")
         self._outstanding.popleft()
-        for name, _ in staged.changes:
-            self._forget(staged, name)
+        self._forget(staged)
         return self._make(staged.changes, staged.expired, self.revision, 1)
 
     def make(self, changes: Sequence[Change], *, expired: bool = False) -> list[Event]:
@@ -174,8 +176,10 @@ class Directory:
         """Forget staged changes that will not happen. Raises ValueError when they are not outstanding."""
         if staged not in self._outstanding:
             raise ValueError("these changes are not staged here, or were applied or abandoned already")
-        names = {name for name, _ in staged.changes if self._forget(staged, name)}
-        for earlier in takewhile(lambda other: other is not staged, self._outstanding):
+        names = self._forget(staged)
+        for earlier in self._outstanding:
+            if earlier is staged:
+                break
             for name, record in earlier.changes:
                 if name in names:
                     self._upcoming[name] = earlier, record
@@ -186,13 +190,16 @@ class Directory:
         last = self._upcoming.get(name)
         return self._records.get(name) if last is None else last[1]
 
-    def _forget(self, staged: Staged, name: str) -> bool:
-        """No longer expect what is staged for this name, if nothing was staged for it later. Whether that was so."""
-        last = self._upcoming.get(name)
-        if last is None or last[0] is not staged:
-            return False
-        del self._upcoming[name]
-        return True
+    def _forget(self, staged: Staged) -> set[str]:
+        """No longer expect what is staged here. The names for which nothing was staged later."""
+        upcoming = self._upcoming
+        names = set()
+        for name, _ in staged.changes:
+            last = upcoming.get(name)
+            if last is not None and last[0] is staged:
+                del upcoming[name]
+                names.add(name)
+        return names
 
     def _make(self, changes: Iterable[Change], expired: bool, revision: int, step: int) -> list[Event]:
         events = []
