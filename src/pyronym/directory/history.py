@@ -50,12 +50,13 @@ class History:
         chunk = self._chunks[-1]
         chunk.events += events
         self._size += len(events)
+        text = 0
         for _, _, record in events:
-            text = len(record[0]) + len(record[1])
+            text += len(record[0]) + len(record[1])
             if record[2]:
                 text += sum(map(len, record[2]))
-            chunk.text += text
-            self._text += text
+        chunk.text += text
+        self._text += text
         if len(chunk.events) >= self._chunk or chunk.text > MAX_TEXT // 8:
             self._chunks.append(_Chunk())
             self._forget()

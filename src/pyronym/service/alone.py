@@ -39,13 +39,16 @@ class Alone(Changes):
         """Put the record of the name server itself."""
         return self._pipeline.write([Change(own.name, own)], None)
 
-    def put(self, name: str, decide: Decide, value: T, note: Note | None, *, conditional: bool) -> Outcome[T]:
+    def put(self, record: Record, value: T, note: Note | None) -> Outcome[T]:
         """As all that follows: see `Changes`."""
-        upcoming = self._directory.upcoming(name)
-        changes = [Change(name, decide(upcoming))]
+        return self._pipeline.write([Change(record.name, record)], value, note=note)
+
+    def put_decided(self, name: str, decide: Decide, value: T, note: Note | None) -> Outcome[T]:
+        """See `Changes`."""
+        changes = [Change(name, decide(self._directory.upcoming(name)))]
         # It may be possible only because of a change that is still on its way, such as a removal: then it must not
         # outlive that.
-        builds_on = (name,) if conditional and upcoming is not self._directory.get(name) else ()
+        builds_on = (name,) if name in self._directory.staged_names else ()
         return self._pipeline.write(changes, value, builds_on, note)
 
     def put_all(self, changes: list[Change]) -> Outcome[bool]:

@@ -38,10 +38,11 @@ class Changes(Protocol):
     def adopt(self, own: Record) -> Outcome[None]:
         """Put the record of the name server itself."""
 
-    def put(self, name: str, decide: Decide, value: T, note: Note | None, *, conditional: bool) -> Outcome[T]:
-        """Put what `decide` makes of a name there. `value` is what comes of it. `conditional`: only in place of what it
-        was decided on, not of whatever is there.
-        """
+    def put(self, record: Record, value: T, note: Note | None) -> Outcome[T]:
+        """Put a record in place of whatever is there under its name. `value` is what comes of it."""
+
+    def put_decided(self, name: str, decide: Decide, value: T, note: Note | None) -> Outcome[T]:
+        """Put what `decide` makes of a name there, only in place of what it was decided on. `value` as for `put`."""
 
     def put_all(self, changes: list[Change]) -> Outcome[bool]:
         """Put records of different names in place of whatever is there: all of them, or none if it fails. False, and

@@ -19,6 +19,9 @@ T = TypeVar("T")
 Deliver: TypeAlias = Callable[[Callable[[], None]], object]
 """Calls a function later, in the thread that callbacks are for, when others have had their turn."""
 
+BoundNote: TypeAlias = Callable[[PyroError | None], object]
+"""A `Note` of certain changes: told None when they are durable, or why they have failed."""
+
 SLICE: Final = 100
 """Callbacks that are called at one go. What each of them does takes up to 0.1 milliseconds, in which others wait."""
 
@@ -87,14 +90,20 @@ class Commit(Deferral[T]):
     staged: Staged
 
     def __init__(
-        self, changes: Sequence[Change], value: T, builds_on: Iterable[str], lock: RLock, settled: Condition
+        self,
+        changes: Sequence[Change],
+        value: T,
+        note: BoundNote | None,
+        lock: RLock,
+        settled: Condition,
+        builds_on: Iterable[str] = (),
     ) -> None:
         super().__init__(lock, settled)
         self.changes = changes
         self.builds_on = builds_on
         """The names whose earlier changes must succeed for this one to make sense."""
         self.error: PyroError | None = None
-        self.note: Callable[[PyroError | None], None] | None = None
+        self.note = note
         """Called with `error` when the result is there, before anybody else is told."""
         self._value = value
 

@@ -31,7 +31,7 @@ class Expiry:
         ended = self._leasing.ended(limit)
         if not ended:
             return
-        busy = [name for name in ended if self._directory.upcoming(name) is not self._directory.get(name)]
+        busy = self._directory.staged_names & ended
         self._leasing.postpone(busy, RETRY_SECONDS)  # something is on its way that will decide over them
         self._changes.expire([name for name in ended if name not in busy], self._tell)
 

@@ -92,12 +92,13 @@ class Leasing:
 
     def follow(self, events: Iterable[Event]) -> bool:
         """Start and stop leases as records come and go. Whether some were started."""
+        if not self._leases:  # then only records that have one matter
+            events = [event for event in events if event.record.lease is not None]
         started = False
         for _, kind, record in events:
             if not self.counts(record.lease) or kind in (REMOVED, EXPIRED):
-                if self._leases:
-                    self._leases.stop(record.name)
-                    self._let_go(record.name)
+                self._leases.stop(record.name)
+                self._let_go(record.name)
             else:
                 self._start(record.name, record.lease)
                 started = True

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from pyronym.directory.directory import Directory
@@ -246,22 +247,26 @@ class NameService:
         with self._lock:
             if name == NAMESERVER_NAME and self._owned:
                 raise NameTakenError(name)
+            owner = None if grant is None else grant.owner
+            record = Record(name, uri, tags and self._directory.shared_tags(tags), owner, lease)
+            if not safe and grant is None and expected is None:
+                return self._changes.put(record, answer, note)
+            decide = partial(self._registered, record, safe, expected, grant)
+            return self._changes.put_decided(name, decide, answer, note)
 
-            def decide(existing: Record | None) -> Record:
-                owner = None
-                if grant is not None:
-                    grant.check_register(name, existing)
-                    owner = grant.owner
-                if safe and existing is not None:
-                    raise NameTakenError(name)
-                if expected is not None:
-                    check_unchanged(name, existing, expected)
-                if grant is not None and self._quota is not None:
-                    self._quota.take(grant.principal, name)
-                return Record(name, uri, self._directory.shared_tags(tags), owner, lease)
-
-            conditional = safe or grant is not None or expected is not None
-            return self._changes.put(name, decide, answer, note, conditional=conditional)
+    def _registered(
+        self, record: Record, safe: bool, expected: Record | None, grant: Grant | None, existing: Record | None
+    ) -> Record:
+        """The record, if it may take the place of an existing one."""
+        name = record.name
+        if grant is not None:
+            grant.check_register(name, existing)
+        if safe and existing is not None:
+            raise NameTakenError(name)
+        check_unchanged(name, existing, expected)
+        if grant is not None and self._quota is not None:
+            self._quota.take(grant.principal, name)
+        return record
 
     def register_all(self, records: Sequence[Record]) -> Outcome[bool]:
         """Put records of different names in place of what is there under their names: all of them, or none if it fails.
@@ -270,11 +275,11 @@ class NameService:
         with self._lock:
             if any(name == NAMESERVER_NAME for name, *_ in records):
                 return False
-            changes = [
-                Change(record.name, record._replace(metadata=self._directory.shared_tags(record.metadata)))
-                for record in records
-            ]
-            return self._changes.put_all(changes)
+            return self._changes.put_all([Change(record.name, self._with_shared_tags(record)) for record in records])
+
+    def _with_shared_tags(self, record: Record) -> Record:
+        tags = record.metadata
+        return record._replace(metadata=self._directory.shared_tags(tags)) if tags else record
 
     def set_metadata(
         self,
@@ -296,7 +301,7 @@ class NameService:
             return record._replace(metadata=self._directory.shared_tags(tags))
 
         with self._lock:
-            return self._changes.put(name, decide, None, note, conditional=True)
+            return self._changes.put_decided(name, decide, None, note)
 
     def remove(
         self,
@@ -451,14 +456,14 @@ class NameService:
 
     def _follow_storage(self, events: Sequence[Event]) -> None:
         """Some node has changed the storage, perhaps this one."""
-        self._follow([Change(record.name, None) for _, _, record in events], events)
+        self._follow((record.name for _, _, record in events), events)
 
-    def _follow(self, changes: Iterable[Change], events: Sequence[Event]) -> None:
-        """Some changes have come true, as the events say, or have failed."""
+    def _follow(self, names: Iterable[str], events: Sequence[Event]) -> None:
+        """Changes of these names have come true, as the events say, or have failed."""
         if self._quota is not None:
-            for change in changes:
-                if self._directory.upcoming(change.name) is None:  # it counts for nobody then
-                    self._quota.release(change.name)
+            for name in names:
+                if self._directory.upcoming(name) is None:  # it counts for nobody then
+                    self._quota.release(name)
         if self._leasing.follow(events):
             self._set_alarm()
         self._feed.tell(events)

@@ -30,7 +30,7 @@ Note: TypeAlias = Callable[[Sequence[Change], PyroError | None], None]
 class Pipeline:
     """Makes changes in `storage` and then in `directory`. `lock` guards the directory; the caller of `write` holds it.
 
-    `follow` is told of changes that were made or have failed, and of the events of those that were made, with the lock
+    `follow` is told of names whose changes were made or have failed, and of the events of those made, with the lock
     held. `deliver` calls those who wait for commits.
     """
 
@@ -40,7 +40,7 @@ class Pipeline:
         storage: Storage,
         lock: RLock,
         settled: Condition,
-        follow: Callable[[Iterable[Change], Sequence[Event]], None],
+        follow: Callable[[Iterable[str], Sequence[Event]], None],
         deliver: Deliver,
     ) -> None:
         self._directory = directory
@@ -84,8 +84,7 @@ class Pipeline:
         if self._immediate:
             self._make_now(changes, note, expired)
             return value
-        commit = Commit(changes, value, builds_on, self._lock, self._settled)
-        commit.note = note and partial(note, changes)
+        commit = Commit(changes, value, note and partial(note, changes), self._lock, self._settled, builds_on)
         self._committer.submit(commit)  # it may refuse; it is not told to have finished before this thread lets go
         commit.staged = self._directory.stage(changes, expired=expired)
         self._in_flight.append(commit)
@@ -95,14 +94,14 @@ class Pipeline:
         try:
             self._committer.commit_now(changes)
         except StorageError as problem:
-            self._follow(changes, ())
+            self._follow((change.name for change in changes), ())
             if note is not None:
                 note(changes, problem)
             raise
         events = self._directory.make(changes, expired=expired)
         if note is not None:
             note(changes, None)
-        self._follow(changes, events)
+        self._follow((change.name for change in changes), events)
 
     def _settle(self, commits: Sequence[Commit[Any]], error: StorageError | None) -> None:
         """Called by the committer when these changes are durable, or have failed: here the directory follows."""
@@ -123,8 +122,8 @@ class Pipeline:
                 if commit.finish():
                     expected.append(commit)
             self._settled.notify_all()
-            call_back(expected, self._deliver)
-            self._follow((change for commit in commits for change in commit.changes), events)
+            self._follow((change.name for commit in commits for change in commit.changes), events)
+        call_back(expected, self._deliver)  # without the lock: see `SharedPipeline`
 
     def _fail_dependents(self, failed: Commit[Any]) -> None:
         names = {change.name for change in failed.changes}

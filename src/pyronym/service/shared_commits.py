@@ -7,7 +7,7 @@ from threading import Condition, RLock
 from typing import Any, Generic, TypeVar
 
 from pyronym.directory.record import Change
-from pyronym.service.commit import Commit, Deferral
+from pyronym.service.commit import BoundNote, Commit, Deferral
 from pyronym.storage.shared import Basis
 
 T = TypeVar("T")
@@ -19,44 +19,38 @@ class SharedCommit(Commit[T]):
 
     __slots__ = ("again", "attempts", "basis", "submitted", "whole")
 
-    basis: Basis
-    submitted: float
-
-    def __init__(self, value: T, lock: RLock, settled: Condition) -> None:
-        super().__init__((), value, (), lock, settled)
-        self.again: Callable[[], T | Deferral[T]] | None = None
-        self.attempts = 0
-        self.whole: Gathering[Any, Any] | None = None
-        """What this is a part of."""
-
-    def attempt(
+    def __init__(
         self,
         changes: Sequence[Change],
         value: T,
+        note: BoundNote | None,
         basis: Basis,
         again: Callable[[], T | Deferral[T]] | None,
         now: float,
+        lock: RLock,
+        settled: Condition,
     ) -> None:
-        """Stand for these changes, for `value` if they succeed. `again` decides anew."""
-        self.changes = changes
+        super().__init__(changes, value, note, lock, settled)
         self.basis = basis
         self.again = again
-        self.attempts += 1
+        """Decides anew."""
         self.submitted = now
+        self.attempts = 1
+        self.whole: Gathering[Any, Any] | None = None
+        """What this is a part of."""
+
+    def attempt(self, changes: Sequence[Change], value: T, note: BoundNote | None, basis: Basis, now: float) -> None:
+        """Stand for changes that were decided anew, for `value` if they succeed."""
+        self.changes = changes
+        self.note = note
+        self.basis = basis
+        self.submitted = now
+        self.attempts += 1
         self.give(value)
 
     def give(self, value: T) -> None:
         """Have this as the result."""
         self._value = value
-
-    def finish_all(self) -> list[Deferral[Any]]:
-        """As `finish`, also for what this is a part of: those of whom anybody wants to be called."""
-        wanted: list[Deferral[Any]] = [self] if self.finish() else []
-        if self.whole is not None:
-            self.whole.left -= 1
-            if not self.whole.left and self.whole.finish():
-                wanted.append(self.whole)
-        return wanted
 
 
 class Gathering(Deferral[U], Generic[T, U]):
@@ -79,6 +73,11 @@ class Gathering(Deferral[U], Generic[T, U]):
             if isinstance(outcome, SharedCommit):
                 outcome.whole = self
                 self.left += 1
+
+    def finish_part(self) -> bool:
+        """One more is there. As `finish`, if it was the last."""
+        self.left -= 1
+        return not self.left and self.finish()
 
     def value(self) -> U:
         """The result, where nothing is left."""

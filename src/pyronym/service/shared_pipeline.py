@@ -68,10 +68,14 @@ class SharedPipeline:
         `basis`: what they were decided on. When that turns out to be wrong, `again` decides anew, by another call of
         this; without it the changes fail.
         """
-        commit = self._deciding or SharedCommit(value, self._lock, self._settled)
-        self._deciding = None
-        commit.attempt(changes, value, basis, again, time.monotonic())
-        commit.note = note and partial(note, changes)
+        told = note and partial(note, changes)
+        now = time.monotonic()
+        commit = self._deciding
+        if commit is None:
+            commit = SharedCommit(changes, value, told, basis, again, now, self._lock, self._settled)
+        else:
+            self._deciding = None
+            commit.attempt(changes, value, told, basis, now)
         self._committer.submit(commit)
         commit.staged = self._directory.stage(changes)
         return commit
@@ -84,23 +88,28 @@ class SharedPipeline:
     def _settle(self, commits: Sequence[SharedCommit[Any]], error: StorageError | None) -> None:
         """Called by the committer when these are durable, and the directory knows, or when they have failed."""
         expected: list[Deferral[Any]] = []
+        is_outrun = isinstance(error, OutrunError)
         with self._lock:
             for commit in commits:
                 self._directory.abandon(commit.staged)
-                if isinstance(error, OutrunError) and commit.again is not None and commit.attempts < MOST_ATTEMPTS:
-                    if not self._decide_anew(commit):
-                        continue
-                else:
-                    commit.error = error
+                commit.error = error
+                if is_outrun and not self._decide_anew(commit):
+                    continue
                 if commit.note is not None:
                     commit.note(commit.error)
-                expected += commit.finish_all()
+                if commit.finish():
+                    expected.append(commit)
+                whole = commit.whole
+                if whole is not None and whole.finish_part():
+                    expected.append(whole)
             self._settled.notify_all()
-            call_back(expected, self._deliver)
+        # Without the lock: to wake an event loop lets go of the interpreter, and others would only come to wait for it.
+        call_back(expected, self._deliver)
 
     def _decide_anew(self, commit: SharedCommit[Any]) -> bool:
         """Whether there is a result now; otherwise the commit is on its way again."""
-        assert commit.again is not None, "its caller has looked"
+        if commit.again is None or commit.attempts == MOST_ATTEMPTS:
+            return True
         self._deciding = commit
         try:
             outcome = commit.again()
@@ -111,5 +120,6 @@ class SharedPipeline:
             self._deciding = None
         if outcome is commit:
             return False
+        commit.error = None
         commit.give(outcome)
         return True

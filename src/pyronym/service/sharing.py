@@ -49,24 +49,25 @@ class Sharing(Changes):
         self._directory.follow([Change(own.name, own)], self._directory.revision)
         return None
 
-    def put(self, name: str, decide: Decide, value: T, note: Note | None, *, conditional: bool) -> Outcome[T]:
+    def put(self, record: Record, value: T, note: Note | None) -> Outcome[T]:
         """As all that follows: see `Changes`."""
+        name, directory = record.name, self._directory
+        condition = Condition.ABSENT_OR_UNCHANGED
+        if name in directory.staged_names and directory.upcoming(name) is not directory.get(name):
+            condition = Condition.NONE  # a change of this node's own is on its way, and whatever is there is ours
+        return self._share(Change(name, record), value, note, condition, partial(self.put, record, value, note))
+
+    def put_decided(self, name: str, decide: Decide, value: T, note: Note | None) -> Outcome[T]:
+        """See `Changes`."""
         upcoming = self._directory.upcoming(name)
         change = Change(name, decide(upcoming))
-        if conditional:
-            condition = Condition.ABSENT if upcoming is None else Condition.UNCHANGED
-        elif upcoming is self._directory.get(name):
-            condition = Condition.ABSENT_OR_UNCHANGED
-        else:
-            condition = Condition.NONE  # a change of this node's own is on its way, and whatever is there is ours
-        again = partial(self.put, name, decide, value, note, conditional=conditional)
-        return self._share(change, value, note, condition, again)
+        condition = Condition.ABSENT if upcoming is None else Condition.UNCHANGED
+        return self._share(change, value, note, condition, partial(self.put_decided, name, decide, value, note))
 
     def put_all(self, changes: list[Change]) -> Outcome[bool]:
         """See `Changes`."""
-        upcoming, get = self._directory.upcoming, self._directory.get
-        # A change of this node's own that is on its way needs another condition than the rest.
-        if any(upcoming(name) is not get(name) for name, _ in changes):
+        # Where a change of this node's own is on its way, another condition is needed than for the rest.
+        if not self._directory.staged_names.isdisjoint(name for name, _ in changes):
             return False
         basis = Basis(Condition.ABSENT_OR_UNCHANGED, self._directory.revision)
         return self._pipeline.write(changes, True, None, basis, partial(self.put_all, changes))

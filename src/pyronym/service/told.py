@@ -37,11 +37,17 @@ class Told:
             self._told(self._make(revision, changes, frozenset()))
 
     def _make(self, revision: int, changes: Iterable[Change], departed: frozenset[str]) -> list[Event]:
-        ended: list[Change] = []
-        others: list[Change] = []
-        for change in changes:
-            old = self._directory.get(change.name) if change.record is None else None
-            is_over = old is not None and old.lease is not None and change.name not in departed
-            (ended if is_over else others).append(change)
-        events = self._directory.follow(others, revision)
-        return events + self._directory.follow(ended, revision, expired=True)
+        ended = {
+            change.name: change
+            for change in changes
+            if change.record is None and self._has_ended(change.name, departed)
+        }
+        if not ended:
+            return self._directory.follow(changes, revision)
+        events = self._directory.follow([change for change in changes if change.name not in ended], revision)
+        return events + self._directory.follow(ended.values(), revision, expired=True)
+
+    def _has_ended(self, name: str, departed: frozenset[str]) -> bool:
+        """Whether a record that is removed had a lease, which has ended."""
+        old = self._directory.get(name)
+        return old is not None and old.lease is not None and name not in departed
