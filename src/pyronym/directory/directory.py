@@ -203,17 +203,18 @@ class Directory:
 
     def _make(self, changes: Iterable[Change], expired: bool, revision: int, step: int) -> list[Event]:
         events = []
+        known, names, put = self._records, self._names, self._put
         for name, record in changes:
             revision += step
             if record is None:
                 old = self._delete(name)
                 if old is not None:
                     events.append(Event(revision, EXPIRED if expired else REMOVED, old))
-            elif name in self._records:
-                events.append(Event(revision, UPDATED, self._put(record)))
+            elif name in known:
+                events.append(Event(revision, UPDATED, put(record)))
             else:
-                self._names.add(name)
-                events.append(Event(revision, REGISTERED, self._put(record)))
+                names.add(name)
+                events.append(Event(revision, REGISTERED, put(record)))
         self.revision = revision
         return events
 
@@ -224,8 +225,9 @@ class Directory:
 
     def _put(self, record: Record) -> Record:
         """Into everything but the sorted names, which `load` fills at once. The record as it is kept."""
-        name = record.name
-        tags = self._tag_sets.take(record.metadata)
+        name, tags = record.name, record.metadata
+        if tags:
+            tags = self._tag_sets.take(tags)
         old = self._records.get(name)
         if old is not None:
             name = old.name  # keeps one copy of the text, the one that the indexes hold
