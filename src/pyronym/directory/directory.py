@@ -194,7 +194,8 @@ class Directory:
         """No longer expect what is staged here. The names for which nothing was staged later."""
         upcoming = self._upcoming
         names = set()
-        for name, _ in staged.changes:
+        for change in staged.changes:
+            name = change.name
             last = upcoming.get(name)
             if last is not None and last[0] is staged:
                 del upcoming[name]

@@ -273,13 +273,14 @@ class NameService:
         False, and nothing is done, where they have to be registered one by one.
         """
         with self._lock:
-            if any(name == NAMESERVER_NAME for name, *_ in records):
+            names = [record.name for record in records]
+            if NAMESERVER_NAME in names:
                 return False
-            return self._changes.put_all([Change(record.name, self._with_shared_tags(record)) for record in records])
+            shared = [self._with_shared_tags(record) if record.metadata else record for record in records]
+            return self._changes.put_all(list(map(Change, names, shared)))
 
     def _with_shared_tags(self, record: Record) -> Record:
-        tags = record.metadata
-        return record._replace(metadata=self._directory.shared_tags(tags)) if tags else record
+        return record._replace(metadata=self._directory.shared_tags(record.metadata))
 
     def set_metadata(
         self,

@@ -55,7 +55,9 @@ class Sharing(Changes):
         condition = Condition.ABSENT_OR_UNCHANGED
         if name in directory.staged_names and directory.upcoming(name) is not directory.get(name):
             condition = Condition.NONE  # a change of this node's own is on its way, and whatever is there is ours
-        return self._share(Change(name, record), value, note, condition, partial(self.put, record, value, note))
+        basis = Basis(condition, directory.revision)
+        again = partial(self.put, record, value, note)
+        return self._pipeline.write([Change(name, record)], value, note, basis, again)
 
     def put_decided(self, name: str, decide: Decide, value: T, note: Note | None) -> Outcome[T]:
         """See `Changes`."""
@@ -67,7 +69,7 @@ class Sharing(Changes):
     def put_all(self, changes: list[Change]) -> Outcome[bool]:
         """See `Changes`."""
         # Where a change of this node's own is on its way, another condition is needed than for the rest.
-        if not self._directory.staged_names.isdisjoint(name for name, _ in changes):
+        if not self._directory.staged_names.isdisjoint([change.name for change in changes]):
             return False
         basis = Basis(Condition.ABSENT_OR_UNCHANGED, self._directory.revision)
         return self._pipeline.write(changes, True, None, basis, partial(self.put_all, changes))
