@@ -44,11 +44,15 @@ _BLOCK_SIZE: Final = 64
 """Bytes that SHA-1 takes at a time."""
 
 
+class DeclinedError(Exception):
+    """What was begun cannot be done in this way, and nothing has been: the general road has to be taken."""
+
+
 class Pending(NamedTuple):
     """A call that has begun: its answer may be told when something else is done."""
 
     deferred: object
-    """What has to be waited for. If it fails, its error is the answer."""
+    """What has to be waited for. If it fails, its error is the answer, unless it is a DeclinedError."""
     payload: bytes
     """The payload of the answer if it succeeds."""
 
@@ -58,7 +62,7 @@ class Begun(NamedTuple):
 
     deferred: object
     request: Message
-    """Without its data."""
+    """As the general road would have it."""
     reply: bytes
     """The message to send if `deferred` succeeds."""
 
@@ -176,7 +180,9 @@ class Pyro4Road:
             ):
                 break
             payload = self._squeeze.plain(call) if flags & COMPRESSED_BIT else call
-            answer = self._find(serializer_id, payload, flags & _BATCH) if payload is not None else None
+            if payload is None:
+                break
+            answer = self._find(serializer_id, payload, flags & _BATCH)
             if answer is None:
                 break
             position = end
@@ -184,7 +190,7 @@ class Pyro4Road:
                 out.append(self._result(sequence, serializer_id, flags & _BATCH, answer))
             else:
                 assert isinstance(answer, Pending)
-                request = Message(PYRO4, MessageType.INVOKE, serializer_id, flags & _BATCH, sequence, b"")
+                request = Message(PYRO4, MessageType.INVOKE, serializer_id, flags & _BATCH, sequence, payload)
                 reply = self._result(sequence, serializer_id, flags & _BATCH, answer.payload)
                 self.begun = Begun(answer.deferred, request, reply)
                 break
@@ -244,10 +250,11 @@ class Pyro5Road:
                 or length > MAX_CALL
             ):
                 break
-            payload: bytes | None = data[start:end]
-            if flags & COMPRESSED_BIT:
-                payload = self._squeeze.plain(data[start:end])
-            answer = self._find(serializer_id, payload, flags & _BATCH) if payload is not None else None
+            call = data[start:end]
+            payload = self._squeeze.plain(call) if flags & COMPRESSED_BIT else call
+            if payload is None:
+                break
+            answer = self._find(serializer_id, payload, flags & _BATCH)
             if answer is None:
                 break
             position = end
@@ -263,7 +270,7 @@ class Pyro5Road:
                     serializer_id,
                     flags & _BATCH,
                     sequence,
-                    b"",
+                    payload,
                     correlation=correlation,
                 )
                 reply = self._result(sequence, serializer_id, flags & _BATCH, correlation, answer.payload)
