@@ -170,7 +170,7 @@ class Requests:
         except (NamingError, SecurityError):  # nothing has changed: the general road will meet the same, and tell it
             return None
         if isinstance(outcome, Deferral):
-            return Pending(outcome, _NONE)
+            return outcome, _NONE
         self._lane.registered += 1
         return _NONE
 
@@ -191,7 +191,7 @@ class Requests:
             return None
         answer = _SERPENT + b"[" + b",".join([b"None"] * len(records)) + b"]"
         if isinstance(outcome, Deferral):
-            return Pending(Together(outcome), answer)
+            return Together(outcome), answer
         if not outcome:
             return None
         self._lane.batches += 1
