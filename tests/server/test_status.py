@@ -9,6 +9,7 @@ import pytest
 
 from processes import NameServers, run
 from pyronym import NameServer, locateNS
+from pyronym.client.batch import batch
 from pyronym.client.proxy import Proxy
 from pyronym.errors import NamingError, SecurityError
 from pyronym.server import nameserver as nameserver_module
@@ -32,6 +33,10 @@ def test_requests_are_counted_by_method_protocol_and_result(protocol, straight, 
     daemon = NameServerDaemon("127.0.0.1", 0, storage=where, settings=settings)
     with serving(daemon), Proxy(daemon.uriFor("Pyro.NameServer"), protocol={48: 4, 502: 5}[protocol]) as ns:
         ns.register("a", "PYRO:a@b:1")
+        calls = batch(ns)
+        for name in "cd":
+            calls.register(name, "PYRO:a@b:1")
+        assert list(calls()) == [None, None]
         for _ in range(5):
             ns.lookup("a")
         for _ in range(2):
@@ -42,6 +47,7 @@ def test_requests_are_counted_by_method_protocol_and_result(protocol, straight, 
         found = counts(ns.status())
     assert found == {
         (protocol, "register", "ok"): 1,
+        (protocol, "batch", "ok"): 1,
         (protocol, "lookup", "ok"): 5,
         (protocol, "lookup", "UnknownNameError"): 2,
         (protocol, "other", "AttributeError"): 1,

@@ -58,6 +58,10 @@ def test_both_roads_allow_and_refuse_the_same(monkeypatch, protocol, serializer,
     requests += [request(protocol, serializer, "register", name, "PYRO:x@host:1") for name in (*names, "lab.new")]
     requests += [request(protocol, serializer, "register", "lab.camera", "PYRO:x@host:1", True)]
     requests += [batch(protocol, serializer, *(("lookup", (name,), {}) for name in pair)) for pair in (names[:2], "an")]
+    requests += [
+        batch(protocol, serializer, *(("register", (name, "PYRO:x@host:1"), {}) for name in pair))
+        for pair in (("lab.new", "lab.other"), ("lab.new", "a", "lab.other"))
+    ]
     for data in (*requests, b"".join(requests)):
         log.clear()
         (straight, taken, after), (general, _, after_general) = both_roads(data, protocol)

@@ -7,14 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyronym.directory.record import Change
 from pyronym.naming_storage import SqlStorage
-from pyronym.rpc.call import IN_WORKER
+from pyronym.rpc.call import IN_WORKER, TOGETHER, BegunCall
 from pyronym.rpc.session import ServerSession
+from pyronym.rpc.tally import Asked, Tally
+from pyronym.serializers.classes import BatchFailure
 from pyronym.serializers.registry import serializer_by_id, serializer_by_name, serializer_id
 from pyronym.service.hosted import HostedNameServer
 from pyronym.service.local import NameServer
 from pyronym.service.own_record import OWN_TAGS
 from pyronym.settings import Settings
+from pyronym.storage.base import ChangeRefusedError
+from pyronym.storage.mapping import MappingStore
+from pyronym.storage.memory import MemoryStorage
 from pyronym.uri import URI
 from pyronym.wire.codec import Decoder, encode
 from pyronym.wire.message import PYRO4, PYRO5, Flag, Message, MessageType
@@ -40,7 +46,8 @@ class Host:
             self.nameserver.register(name, f"PYRO:object{number}@host:{number + 1}")
         self.nameserver.register("unix", "PYRO:größe@./u:/tmp/s")
         self.nameserver.register("by name", "PYRONAME:lab.camera")
-        self._hosted = HostedNameServer(self.nameserver.service, settings)
+        self.tally = Tally()
+        self._hosted = HostedNameServer(self.nameserver.service, settings, tally=self.tally)
 
     def get(self, object_id):
         return self._hosted if object_id == "Pyro.NameServer" else None
@@ -51,9 +58,9 @@ class Host:
 
 def connected(protocol, settings, key=None, storage=None):
     """A session whose client has shaken hands."""
-    session = ServerSession(
-        Host(settings, storage), settings, hmac_key=key, local=("127.0.0.1", 9090), remote=("127.0.0.1", 1)
-    )
+    host = Host(settings, storage)
+    addresses = {"local": ("127.0.0.1", 9090), "remote": ("127.0.0.1", 1)}
+    session = ServerSession(host, settings, hmac_key=key, tally=host.tally, **addresses)
     data = serializer_by_name(protocol, "serpent").dumps({"handshake": "hello", "object": "Pyro.NameServer"})
     connect = Message(protocol, MessageType.CONNECT, serializer_id(protocol, "serpent"), Flag.METADATA, 0, data)
     assert not session.receive_data(encode(connect, limit=LIMIT, hmac_key=key))
@@ -107,7 +114,7 @@ def answers(session, data, protocol, key=None):
 def wait_for(commit, steps):
     """Tell a call what a commit has come to; what it waits for next. (A worker thread is right here.)"""
     try:
-        result = None if commit is IN_WORKER else commit.result(10)
+        result = None if commit is IN_WORKER else commit.result()
     except Exception as problem:
         step = partial(steps.throw, problem)
     else:
@@ -123,13 +130,14 @@ def _error(message, protocol):
 
 
 def both(data, protocol, key=None, compression=False):
-    """The answers of both roads, what is registered afterwards included, and whether the straight one was taken."""
-    settings = Settings(compression=compression)
-    with_road, straight = answers(session := connected(protocol, settings, key), data, protocol, key)
-    with_road.append(session._host.nameserver.list(return_metadata=True))
-    settings = Settings(compression=compression, straight_road=False)
-    without, never = answers(session := connected(protocol, settings, key), data, protocol, key)
-    without.append(session._host.nameserver.list(return_metadata=True))
+    """The answers of both roads, with what is registered and counted afterwards; whether the straight one was taken."""
+    found = []
+    for straight_road in (True, False):
+        settings = Settings(compression=compression, straight_road=straight_road)
+        said, straight = answers(session := connected(protocol, settings, key), data, protocol, key)
+        afterwards = session._host.nameserver.list(return_metadata=True), session._host.tally.counts()
+        found.append(([*said, afterwards], straight))
+    (with_road, straight), (without, never) = found
     assert not never
     return with_road, without, straight
 
@@ -274,7 +282,7 @@ ODD_REGISTRATIONS = [
 def test_a_plain_registration_takes_the_straight_road(protocol, arguments):
     with_road, without, straight = both(request(protocol, "serpent", "register", *arguments), protocol)
     assert with_road == without
-    assert with_road[1][arguments[0]][0] == str(arguments[1])
+    assert with_road[1][0][arguments[0]][0] == str(arguments[1])
     assert straight
 
 
@@ -285,13 +293,28 @@ def test_registrations_are_answered_alike(protocol, serializer, arguments):
     assert with_road == without
 
 
+def registrations(count):
+    """As many calls of a batch."""
+    return [("register", (f"n{number}", f"PYRO:obj@host:{number}"), {}) for number in range(count)]
+
+
+def one(protocol, **options):
+    return request(protocol, "serpent", "register", "n0", "PYRO:obj@host:0", **options)
+
+
+def several(protocol, **options):
+    return batch(protocol, "serpent", *registrations(3), **options)
+
+
 @pytest.mark.parametrize("protocol", [PYRO4, PYRO5])
 @pytest.mark.parametrize("correlation", [None, ID])
-def test_a_durable_registration_is_answered_when_it_is_durable(tmp_path, protocol, correlation):
+@pytest.mark.parametrize(("register", "answer"), [(one, b"None"), (several, b"[None,None,None]")])
+def test_what_is_registered_durably_is_answered_when_it_is_durable(tmp_path, protocol, correlation, register, answer):
     session = connected(protocol, Settings(), storage=SqlStorage(str(tmp_path / "names.sqlite")))
-    data = request(protocol, "serpent", "register", "new", "PYRO:obj@host:1", correlation=correlation)
-    assert session.receive_data(data + request(protocol, "serpent", "lookup", "new")) == b""
+    data = register(protocol, correlation=correlation)
+    assert session.receive_data(data + request(protocol, "serpent", "lookup", "n0")) == b""
     call = session.next_call()
+    assert isinstance(call, BegunCall) == (protocol == PYRO5 or correlation is None), "it took the straight road"
     steps = call.run()
     commit = next(steps)
     assert session.busy
@@ -300,21 +323,65 @@ def test_a_durable_registration_is_answered_when_it_is_durable(tmp_path, protoco
     session.finish(call)
     found, straight = answers(session, b"", protocol)
     assert not straight, "the lookup had to wait for the registration"
-    assert found[0].data == b"# serpent utf-8 python3.2\nNone"
+    assert found[0].data == b"# serpent utf-8 python3.2\n" + answer
     assert b"'obj'" in found[1].data
     assert found[0].correlation == (correlation or True)
     session._host.nameserver.close()
 
 
+def told(message, protocol):
+    """What an answer says: the words of an error, or for each call of a batch."""
+    if message.flags & Flag.EXCEPTION:
+        return message.data
+    results = serializer_by_id(protocol, message.serializer_id).loads(message.data)
+    return [str(result.exception) if isinstance(result, BatchFailure) else result for result in results]
+
+
 @pytest.mark.parametrize("protocol", [PYRO4, PYRO5])
-def test_a_registration_that_fails_on_its_way_to_the_disk_is_answered_alike(tmp_path, protocol):
+@pytest.mark.parametrize("register", [one, several])
+def test_what_fails_on_its_way_to_the_disk_is_answered_alike(tmp_path, protocol, register):
     found = []
-    for number, settings in enumerate([Settings(), Settings(straight_road=False)]):
-        session = connected(protocol, settings, storage=SqlStorage(str(tmp_path / f"{number}.sqlite")))
+    for settings in (Settings(), Settings(straight_road=False)):
+        session = connected(protocol, settings, storage=SqlStorage(str(tmp_path / f"{len(found)}.sqlite")))
         session._host.nameserver.service._changes._pipeline._committer._storage._db.close()
-        found += answers(session, request(protocol, "serpent", "register", "new", "PYRO:obj@host:1"), protocol)[0]
-    assert found[0].flags & Flag.EXCEPTION
-    assert found[0]._replace(data=found[0].data.replace("0.sqlite", "1.sqlite")) == found[1]
+        (answer,), _ = answers(session, register(protocol), protocol)
+        found.append((answer._replace(data=None), session._host.tally.counts(), str(told(answer, protocol))))
+    assert "cannot write to" in found[1][2]
+    assert found[0] == (*found[1][:2], found[1][2].replace("1.sqlite", "0.sqlite"))
+
+
+class Refusing(MappingStore):
+    """There is a name that it never takes."""
+
+    def __init__(self, immediate):
+        super().__init__(MemoryStorage())
+        self.immediate = immediate
+
+    def commit(self, changes):
+        if any(name == "n1" for name, _ in changes):
+            raise ChangeRefusedError("no")
+        super().commit(changes)
+
+
+def not_as_one(service):
+    """Let the storage turn out not to take several records as one change."""
+    pipeline = service._changes._pipeline
+    service._changes.put_all = lambda changes: pipeline.write([Change("nobody", None)], False)
+
+
+@pytest.mark.parametrize("protocol", [PYRO4, PYRO5])
+@pytest.mark.parametrize("settings", [Settings(), Settings(straight_road=False)])
+@pytest.mark.parametrize("immediate", [True, False])
+@pytest.mark.parametrize("prepare", [lambda service: None, not_as_one])
+def test_registrations_that_are_refused_together_are_made_one_by_one(protocol, settings, immediate, prepare):
+    session = connected(protocol, settings, storage=Refusing(immediate))
+    service = session._host.nameserver.service
+    prepare(service)
+    (answer,), _ = answers(session, several(protocol), protocol)
+    assert told(answer, protocol) == [None, "no"]
+    assert session._host.tally.counts() == {Asked(protocol, "batch", "ChangeRefusedError"): 1}
+    assert (service.get("n0") is not None, "n1" in service, "n2" in service) == (True, False, False)
+    session._host.nameserver.close()
 
 
 LOOKUPS = [("lookup", (name,), {}) for name in NAMES[:5]]
@@ -335,8 +402,26 @@ LOOKUPS = [("lookup", (name,), {}) for name in NAMES[:5]]
         ([*LOOKUPS, ("lookup", ("a",), {"return_metadata": True})], False),
         ([*LOOKUPS, ("lookup", ("a", True), {})], False),
         ([*LOOKUPS, ("count", (), {})], False),
-        ([("register", ("new", "PYRO:obj@host:1"), {})], False),
         (LOOKUPS * 1000, False),
+        (registrations(1), True),
+        (registrations(TOGETHER), True),
+        (
+            [
+                ("register", ("a", "PYRO:obj@host:1", False), {}),
+                ("register", ("b", "PYRO:obj@host:1", False, None), {}),
+            ],
+            True,
+        ),
+        ([*registrations(2), ("register", ("a", URI("PYRO:obj@host:1")), {})], True),
+        (registrations(TOGETHER + 1), False),
+        ([*registrations(2), *registrations(1)], False),
+        ([*registrations(2), *LOOKUPS], False),
+        ([*registrations(2), ("register", ("new", "PYRO:obj@host:1", True), {})], False),
+        ([*registrations(2), ("register", ("new", "PYRO:obj@host:1", False, ["tag"]), {})], False),
+        ([*registrations(2), ("register", ("new", "PYRO:obj@host:1"), {"safe": False})], False),
+        ([*registrations(2), ("register", ("new", "no uri"), {}), *registrations(1)], False),
+        ([*registrations(2), ("register", ("größe", "PYRO:obj@host:1"), {})], False),
+        ([*registrations(2), ("register", ("Pyro.NameServer", "PYRO:obj@host:1"), {}), *registrations(1)], False),
     ],
 )
 def test_batches_are_answered_alike(protocol, serializer, calls, plain):
@@ -354,6 +439,7 @@ def test_compressed_requests_and_answers_are_alike(protocol, serializer, compres
     data = request(protocol, "serpent", "register", name, uri, compress=compress, sequence=1)
     data += request(protocol, serializer, "lookup", name, compress=compress, sequence=2) * 2
     data += batch(protocol, serializer, *[("lookup", (name,), {})] * 20, compress=compress, sequence=3)
+    data += batch(protocol, serializer, *registrations(20), compress=compress, sequence=4)
     plain_settings = both(data, protocol)
     assert plain_settings[0] == plain_settings[1]
     for _ in range(2):  # the second time the answer is remembered
@@ -382,8 +468,14 @@ def test_what_compressed_data_unfolds_to_is_bounded(protocol):
     assert not straight
 
 
-def test_signed_and_compressed_requests_are_answered_alike():
-    data = request(PYRO4, "serpent", "lookup", "n" * 255, key=KEY, compress=True)
+@pytest.mark.parametrize(
+    "data",
+    [
+        request(PYRO4, "serpent", "lookup", "n" * 255, key=KEY, compress=True),
+        batch(PYRO4, "serpent", *registrations(50), key=KEY, compress=True),
+    ],
+)
+def test_signed_and_compressed_requests_are_answered_alike(data):
     with_road, without, straight = both(data, PYRO4, key=KEY, compression=True)
     assert with_road == without
     assert straight
@@ -431,6 +523,7 @@ def damaged_requests(draw):
         request(protocol, serializer, "lookup", name, compress=compress),
         request(protocol, serializer, "register", name, uri, compress=compress),
         batch(protocol, serializer, ("lookup", (name,), {}), ("lookup", ("a",), {}), compress=compress),
+        batch(protocol, serializer, ("register", (name, uri), {}), ("register", ("a", uri), {}), compress=compress),
         request(protocol, serializer, "lookup", "a"),
     ]
     data = bytearray(b"".join(draw(st.permutations(requests))[:2]))

@@ -21,7 +21,7 @@ from pyronym.serializers.classes import BatchFailure, RemoteReference
 from pyronym.serializers.registry import Serializer
 from pyronym.settings import Settings
 from pyronym.wire.message import Flag, Message, MessageType
-from pyronym.wire.straight import Begun
+from pyronym.wire.straight import Begun, DeclinedError
 
 LARGE_PAYLOAD: Final = 1 << 16
 """Bytes. Calls that are larger are read in a worker thread."""
@@ -133,26 +133,43 @@ class Call(ABC):
 class BegunCall(Call):
     """A call that the straight road has begun: what is left is to wait, and to say how it ended."""
 
-    method = REGISTER  # no other has to be waited for
-
     def __init__(self, begun: Begun, binder: Binder, settings: Settings, replies: Replies) -> None:
         super().__init__(begun.request, binder, settings, replies)
         self._begun = begun
+        self.method = BATCH if begun.request.flags & Flag.BATCH else REGISTER  # no other has to be waited for
 
     def run(self) -> Generator[Any, Any, None]:
         """Wait for what the answer depends on."""
+        declined = False
         try:
             yield self._begun.deferred
             self.reply = self._begun.reply
+        except DeclinedError:
+            declined = True  # not to be told of together with what happens from here on
         except Exception as problem:
-            self._fail(problem)
+            yield from self._on_general_road(problem)
+        if declined:
+            yield from self._on_general_road(None)
+
+    def _on_general_road(self, failure: Exception | None) -> Generator[Any, Any, None]:
+        """Perform the call as others are; if there is a failure, with that as the outcome of its first step."""
+        serializer = self._replies.accepted_serializer(self._request)
+        call = Invocation(self._request, serializer, self._binder, self._settings, self._replies, failure)
+        yield from call.run()
+        self.reply, self.result, self.complaints = call.reply, call.result, call.complaints
 
 
 class Invocation(Call):
-    """A call of which nothing but its message is known yet."""
+    """A call of which nothing but its message is known yet. `failure`: what its first step has failed with already."""
 
     def __init__(
-        self, request: Message, serializer: Serializer, binder: Binder, settings: Settings, replies: Replies
+        self,
+        request: Message,
+        serializer: Serializer,
+        binder: Binder,
+        settings: Settings,
+        replies: Replies,
+        failure: Exception | None = None,
     ) -> None:
         super().__init__(request, binder, settings, replies)
         self._serializer = serializer
@@ -160,6 +177,7 @@ class Invocation(Call):
         self._room = MAX_BATCH_RESULTS
         self._failure: Exception | None = None
         """Why the request could not be read."""
+        self._first_failure = failure
         self._raised: Exception | None = None
         """What the method has raised, unless it is one of a batch."""
         # A payload of 16 MB takes seconds to read, in which the event loop must serve other clients.
@@ -225,11 +243,14 @@ class Invocation(Call):
         finally:
             # Its traceback leads to this call, and to all that had been read of it: that should not have to wait for
             # the garbage collector, which seldom looks at what is old.
-            self._failure = self._raised = None
+            self._failure = self._raised = self._first_failure = None
 
     def _perform(self, target: object) -> Generator[Any, Any, list[object]]:
         """The results of all that is called, up to the first error."""
         results: list[object] = []
+        if self._first_failure is not None:
+            self._failed(self._first_failure, results)
+            return results
         many = self._hosted.inline and len(self.steps) > MANY_CALLS
         for first in range(0, len(self.steps), TOGETHER):
             if many:  # also after something was waited for

@@ -6,7 +6,7 @@ done than 64 who sent one registration at a time.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from pyronym.directory.record import Record
@@ -14,6 +14,27 @@ from pyronym.rpc.hosting import Step
 from pyronym.service.commit import Deferral
 from pyronym.service.requests import NameServer
 from pyronym.storage.base import ChangeRefusedError
+from pyronym.wire.straight import DeclinedError
+
+
+class Together:
+    """The end of registrations that are one change, as a Deferred: DeclinedError where they are refused as one."""
+
+    def __init__(self, made: Deferral[bool]) -> None:
+        self._made = made
+
+    def add_done_callback(self, callback: Callable[[Together], object]) -> None:
+        """See `Deferred`."""
+        self._made.add_done_callback(lambda _: callback(self))
+
+    def result(self) -> None:
+        """See `Deferred`."""
+        try:
+            made = self._made.result()
+        except ChangeRefusedError as problem:
+            raise DeclinedError from problem
+        if not made:
+            raise DeclinedError
 
 
 def together(server: NameServer, steps: Sequence[Step]) -> Generator[Any, Any, Sequence[None] | None]:

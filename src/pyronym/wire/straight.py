@@ -13,7 +13,7 @@ import hmac
 import os
 from collections.abc import Callable
 from struct import Struct
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from pyronym.errors import ProtocolError
 from pyronym.wire import pyro4, pyro5
@@ -44,24 +44,40 @@ _BLOCK_SIZE: Final = 64
 """Bytes that SHA-1 takes at a time."""
 
 
-class Pending(NamedTuple):
-    """A call that has begun: its answer may be told when something else is done."""
-
-    deferred: object
-    """What has to be waited for. If it fails, its error is the answer."""
-    payload: bytes
-    """The payload of the answer if it succeeds."""
+class DeclinedError(Exception):
+    """What was begun cannot be done in this way, and nothing has been: the general road has to be taken."""
 
 
 class Begun(NamedTuple):
     """A pending call as the session needs it to finish it."""
 
     deferred: object
-    request: Message
-    """Without its data."""
     reply: bytes
     """The message to send if `deferred` succeeds."""
+    protocol: int
+    serializer_id: int
+    flags: int
+    sequence: int
+    payload: bytes
+    correlation: bytes | None = None
 
+    @property
+    def request(self) -> Message:
+        """The call as the general road has it. Few need it: to make it for each takes 0.3 microseconds."""
+        return Message(
+            self.protocol,
+            MessageType.INVOKE,
+            self.serializer_id,
+            self.flags,
+            self.sequence,
+            self.payload,
+            correlation=self.correlation,
+        )
+
+
+Pending: TypeAlias = tuple[object, bytes]
+"""A call that has begun: what has to be waited for, and the payload of the answer if that succeeds. If it fails, its
+error is the answer, unless it is a DeclinedError."""
 
 Find = Callable[[int, bytes, int], bytes | Pending | None]
 """The payload of the answer to a call, by its serializer id, payload, and whether it is a batch (not 0). None if that
@@ -176,18 +192,19 @@ class Pyro4Road:
             ):
                 break
             payload = self._squeeze.plain(call) if flags & COMPRESSED_BIT else call
-            answer = self._find(serializer_id, payload, flags & _BATCH) if payload is not None else None
+            if payload is None:
+                break
+            batch = flags & _BATCH
+            answer = self._find(serializer_id, payload, batch)
             if answer is None:
                 break
             position = end
-            if type(answer) is bytes:
-                out.append(self._result(sequence, serializer_id, flags & _BATCH, answer))
-            else:
-                assert isinstance(answer, Pending)
-                request = Message(PYRO4, MessageType.INVOKE, serializer_id, flags & _BATCH, sequence, b"")
-                reply = self._result(sequence, serializer_id, flags & _BATCH, answer.payload)
-                self.begun = Begun(answer.deferred, request, reply)
+            if isinstance(answer, tuple):
+                deferred, result = answer
+                reply = self._result(sequence, serializer_id, batch, result)
+                self.begun = Begun(deferred, reply, PYRO4, serializer_id, batch, sequence, payload)
                 break
+            out.append(self._result(sequence, serializer_id, batch, answer))
         return data[position:]
 
     def _result(self, sequence: int, serializer_id: int, flags: int, payload: bytes) -> bytes:
@@ -244,31 +261,23 @@ class Pyro5Road:
                 or length > MAX_CALL
             ):
                 break
-            payload: bytes | None = data[start:end]
-            if flags & COMPRESSED_BIT:
-                payload = self._squeeze.plain(data[start:end])
-            answer = self._find(serializer_id, payload, flags & _BATCH) if payload is not None else None
+            call = data[start:end]
+            payload = self._squeeze.plain(call) if flags & COMPRESSED_BIT else call
+            if payload is None:
+                break
+            batch = flags & _BATCH
+            answer = self._find(serializer_id, payload, batch)
             if answer is None:
                 break
             position = end
             if not flags & CORRELATION_BIT:
                 correlation = self._next_id()
-            if type(answer) is bytes:
-                out.append(self._result(sequence, serializer_id, flags & _BATCH, correlation, answer))
-            else:
-                assert isinstance(answer, Pending)
-                request = Message(
-                    PYRO5,
-                    MessageType.INVOKE,
-                    serializer_id,
-                    flags & _BATCH,
-                    sequence,
-                    b"",
-                    correlation=correlation,
-                )
-                reply = self._result(sequence, serializer_id, flags & _BATCH, correlation, answer.payload)
-                self.begun = Begun(answer.deferred, request, reply)
+            if isinstance(answer, tuple):
+                deferred, result = answer
+                reply = self._result(sequence, serializer_id, batch, correlation, result)
+                self.begun = Begun(deferred, reply, PYRO5, serializer_id, batch, sequence, payload, correlation)
                 break
+            out.append(self._result(sequence, serializer_id, batch, correlation, answer))
         return data[position:]
 
     def _result(self, sequence: int, serializer_id: int, flags: int, correlation: bytes, payload: bytes) -> bytes:
