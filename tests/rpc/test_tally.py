@@ -7,10 +7,10 @@ from pyronym.wire.message import PYRO4, PYRO5
 def test_what_the_straight_road_answers_are_lookups_unless_it_says_otherwise():
     tally = Tally()
     lane = tally.lanes[PYRO4]
-    lane.answered, lane.registered, lane.batches = 10, 2, 1
+    lane.answered, lane.registered, lane.batches, lane.awaited = 10, 2, 1, 3
     assert tally.counts() == {
         Asked(PYRO4, "lookup", "ok"): 7,
-        Asked(PYRO4, "register", "ok"): 2,
+        Asked(PYRO4, "register", "ok"): 5,
         Asked(PYRO4, "batch", "ok"): 1,
     }
 

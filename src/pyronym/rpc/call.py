@@ -14,14 +14,13 @@ from pyronym.rpc.exposed import exposed_method, exposed_property
 from pyronym.rpc.hosting import Host, Hosted, LongWork, Peer, Step
 from pyronym.rpc.offences import Complaint, complaint_about
 from pyronym.rpc.references import replace_values
-from pyronym.rpc.remote_traceback import traceback_lines
+from pyronym.rpc.remote_traceback import attach_traceback
 from pyronym.rpc.replies import NO_FLAGS, Replies
-from pyronym.rpc.tally import BATCH, DONE, FAILED, OTHER, REGISTER
+from pyronym.rpc.tally import BATCH, DONE, FAILED, OTHER
 from pyronym.serializers.classes import BatchFailure, RemoteReference
 from pyronym.serializers.registry import Serializer
 from pyronym.settings import Settings
 from pyronym.wire.message import Flag, Message, MessageType
-from pyronym.wire.straight import Begun
 
 LARGE_PAYLOAD: Final = 1 << 16
 """Bytes. Calls that are larger are read in a worker thread."""
@@ -119,33 +118,11 @@ class Call(ABC):
         log.debug("call from %s failed: %r", self._binder.peer.remote, problem)
         self.result = self._counted_as(problem)
         if not self._oneway:
-            self._attach_traceback(problem)
+            attach_traceback(problem, detailed=self._settings.detailed_traceback)
             self.reply = self._replies.error(self._request, problem)
 
     def _counted_as(self, problem: Exception) -> str:
         return type(problem).__name__
-
-    def _attach_traceback(self, problem: Exception) -> None:
-        lines = traceback_lines(problem, detailed=self._settings.detailed_traceback)
-        problem._pyroTraceback = lines  # type: ignore[attr-defined]  # the attribute that all Pyro clients read
-
-
-class BegunCall(Call):
-    """A call that the straight road has begun: what is left is to wait, and to say how it ended."""
-
-    method = REGISTER  # no other has to be waited for
-
-    def __init__(self, begun: Begun, binder: Binder, settings: Settings, replies: Replies) -> None:
-        super().__init__(begun.request, binder, settings, replies)
-        self._begun = begun
-
-    def run(self) -> Generator[Any, Any, None]:
-        """Wait for what the answer depends on."""
-        try:
-            yield self._begun.deferred
-            self.reply = self._begun.reply
-        except Exception as problem:
-            self._fail(problem)
 
 
 class Invocation(Call):
@@ -268,7 +245,7 @@ class Invocation(Call):
         if not self._batch:
             self._raised = problem
             return
-        self._attach_traceback(problem)
+        attach_traceback(problem, detailed=self._settings.detailed_traceback)
         self._complain(problem)
         self.result = self._counted_as(problem)
         results.append(BatchFailure(problem))

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 
-def traceback_lines(problem: BaseException, *, detailed: bool = False) -> list[str]:
-    """The traceback of `problem` as lines for ``_pyroTraceback``; `detailed` adds each frame's local variables."""
+def attach_traceback(problem: Exception, *, detailed: bool) -> None:
+    """Have `problem` tell its peer where it was raised; `detailed` adds each frame's local variables."""
+    problem._pyroTraceback = _lines(problem, detailed)  # type: ignore[attr-defined]  # what all Pyro clients read
+
+
+def _lines(problem: Exception, detailed: bool) -> list[str]:
     if not detailed:
         return traceback.format_exception(problem)
     lines = [f"extended stacktrace of {type(problem).__name__}: {problem}\n"]
