@@ -9,11 +9,12 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from pyronym.server.loop import LET_GO_SECONDS, TURN_SECONDS, ServerLoop, Watchers
+from pyronym.server.fast_loop import fastest_loop
+from pyronym.server.loop import LET_GO_SECONDS, TURN_SECONDS, LoopBase, ServerLoop, Watchers
 
 PATIENCE = 5.0
 """Seconds after which something that should happen at once is taken not to happen."""
@@ -153,6 +154,39 @@ def test_the_end_of_a_turn_is_now_for_those_who_are_not_on_the_loop(loop: Server
     done: list[int] = []
     loop.at_end_of_turn(lambda: done.append(1))
     assert done == [1]
+
+
+@pytest.mark.parametrize("new_loop", [ServerLoop, fastest_loop])
+def test_a_loop_is_here_in_the_thread_that_runs_it_and_only_then(new_loop: Callable[[], LoopBase]) -> None:
+    loop, here = new_loop(), dict[str, bool]()
+
+    async def look() -> None:
+        here["in it"] = loop.is_here()
+        here["in another thread"] = await asyncio.to_thread(loop.is_here)
+        with pytest.raises(RuntimeError, match="already running"):
+            loop.run_forever()
+        here["after that"] = loop.is_here()
+
+    assert not loop.is_here()
+    loop.complete(look())
+    assert here == {"in it": True, "in another thread": False, "after that": True}
+    assert not loop.is_here()
+    loop.close()
+
+
+def test_a_loop_that_drives_another_one_is_here_as_well(loop: ServerLoop) -> None:
+    inner, here, done = ServerLoop(), list[bool](), list[str]()
+
+    def within() -> None:
+        here.extend((loop.is_here(), inner.is_here()))
+        loop.post(done.append, "posted from within")
+
+    loop.call_soon(inner.turn)
+    inner.call_soon(within)
+    loop.turn()
+    inner.close()
+    assert here == [True, True]
+    assert done == ["posted from within"]
 
 
 def test_a_turn_goes_on_until_nothing_is_ready(loop: ServerLoop, pair: tuple[socket.socket, socket.socket]) -> None:

@@ -21,7 +21,7 @@ from pyronym.serializers.classes import BatchFailure, RemoteReference
 from pyronym.serializers.registry import Serializer
 from pyronym.settings import Settings
 from pyronym.wire.message import Flag, Message, MessageType
-from pyronym.wire.straight import Begun, DeclinedError
+from pyronym.wire.straight import Begun
 
 LARGE_PAYLOAD: Final = 1 << 16
 """Bytes. Calls that are larger are read in a worker thread."""
@@ -130,33 +130,9 @@ class Call(ABC):
         problem._pyroTraceback = lines  # type: ignore[attr-defined]  # the attribute that all Pyro clients read
 
 
-class BegunCall(Call):
-    """A call that the straight road has begun: what is left is to wait, and to say how it ended."""
-
-    def __init__(self, begun: Begun, binder: Binder, settings: Settings, replies: Replies) -> None:
-        super().__init__(begun.request, binder, settings, replies)
-        self._begun = begun
-        self.method = BATCH if begun.request.flags & Flag.BATCH else REGISTER  # no other has to be waited for
-
-    def run(self) -> Generator[Any, Any, None]:
-        """Wait for what the answer depends on."""
-        declined = False
-        try:
-            yield self._begun.deferred
-            self.reply = self._begun.reply
-        except DeclinedError:
-            declined = True  # not to be told of together with what happens from here on
-        except Exception as problem:
-            yield from self._on_general_road(problem)
-        if declined:
-            yield from self._on_general_road(None)
-
-    def _on_general_road(self, failure: Exception | None) -> Generator[Any, Any, None]:
-        """Perform the call as others are; if there is a failure, with that as the outcome of its first step."""
-        serializer = self._replies.accepted_serializer(self._request)
-        call = Invocation(self._request, serializer, self._binder, self._settings, self._replies, failure)
-        yield from call.run()
-        self.reply, self.result, self.complaints = call.reply, call.result, call.complaints
+def method_of(begun: Begun) -> str:
+    """What a call counts as that the straight road has begun: no others have to be waited for."""
+    return BATCH if begun.flags else REGISTER
 
 
 class Invocation(Call):

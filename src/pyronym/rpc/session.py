@@ -1,9 +1,10 @@
 """The server's side of one connection, as a state machine: bytes in, calls out, bytes to send.
 
 The shell around it feeds what the socket gives (`receive_data`), takes calls (`next_call`) until there is none,
-performs each (`Call.run`), hands it back (`finish`), and sends `data_to_send`. Handshakes, pings and everything
-that goes wrong before a method is called are answered in here. When `closing` is set, the shell sends what is
-left and closes the connection; when the connection ends, it calls `close`.
+performs each (`Call.run`), hands it back (`finish`), and sends `data_to_send`. Of a call that has `begun` when data was
+received, it only waits for the outcome, and tells it (`finish_begun`). Handshakes, pings and everything that goes wrong
+before a method is called are answered in here. When `closing` is set, the shell sends what is left and closes the
+connection; when the connection ends, it calls `close`.
 
 States: CONNECTING until a handshake is accepted, then READY; CLOSED after a refused handshake, after bytes that
 are no messages, and when the connection ends.
@@ -16,15 +17,16 @@ import logging
 from collections.abc import Callable, Iterator
 
 from pyronym.errors import DaemonError, ProtocolError, PyroError, SerializeError
-from pyronym.rpc.call import LARGE_PAYLOAD, BegunCall, Binder, Call, Invocation
+from pyronym.rpc.call import LARGE_PAYLOAD, Binder, Call, Invocation, method_of
 from pyronym.rpc.hosting import Address, Host, Peer, StraightRoad
 from pyronym.rpc.offences import Complaint, Offence, complaint_about
 from pyronym.rpc.replies import NO_FLAGS, Replies
-from pyronym.rpc.tally import Lane, Tally
+from pyronym.rpc.tally import DONE, Lane, Tally
 from pyronym.settings import Settings
 from pyronym.wire.codec import Decoder
 from pyronym.wire.keys import KeyRing
 from pyronym.wire.message import PYRO4, Flag, Message, MessageType
+from pyronym.wire.straight import Begun, DeclinedError
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +69,14 @@ class ServerSession:
         )
         self._out: list[bytes] = []
         self._state = State.CONNECTING
-        self._current: Call | None = None
+        self._current: Call | Begun | None = None
         self._straight: StraightRoad | None = None
         self._tally = tally
         self.lane: Lane | None = None
         """Where the calls are counted that the straight road answers; None before there is one."""
-        self._begun: BegunCall | None = None
+        self.begun: Begun | None = None
+        """A call that has just begun. Whoever takes it sets this to None, waits for it, and calls `finish_begun`."""
+        self._taken_back: Invocation | None = None
         self._refusal: str | None = None
         self.complaints: list[Complaint] = []
         """What the client did wrong. For whoever takes note of it, and empties this."""
@@ -94,15 +98,15 @@ class ServerSession:
     @property
     def held(self) -> int:
         """Bytes that have come and wait: for the rest of their message, for a call that is out, or to be read."""
-        return self._decoder.buffered + (0 if self._current is None else self._current.held)
+        return self._decoder.buffered + (self._current.held if isinstance(self._current, Call) else 0)
 
     def turn_away(self, reason: str) -> None:
         """Refuse the client, in words of its protocol, as soon as it has said which that is."""
         self._refusal = reason
 
     def receive_data(self, data: bytes) -> bytes:
-        """Take bytes from the connection. What is returned, if anything, is the answer to all of them, to be sent.
-        Otherwise ask for `next_call` next.
+        """Take bytes from the connection. What is returned, if anything, is to be sent: the answer to all of them, or
+        to those before a call that has `begun`. If neither is there ask for `next_call` next.
         """
         straight, out = self._straight, self._out
         if straight is not None and self._current is None and not self._decoder.buffered and not out:
@@ -111,9 +115,11 @@ class ServerSession:
             if lane is not None:
                 lane.answered += len(out)
             if straight.begun is not None:
-                self._begun = BegunCall(straight.begun, self._binder, self._settings, self._replies)
+                self._current = self.begun = straight.begun
                 straight.begun = None
-            elif not data:
+                self._decoder.feed(data)
+                return self.data_to_send() if out else b""
+            if not data:
                 return out.pop() if len(out) == 1 else self.data_to_send()
         self._decoder.feed(data)
         return b""
@@ -127,8 +133,8 @@ class ServerSession:
 
     def next_call(self) -> Call | None:
         """The next call to perform; None when more bytes are needed, or while the session is `busy` or `closing`."""
-        if self._begun is not None:
-            self._current, self._begun = self._begun, None
+        if self._taken_back is not None:
+            self._current, self._taken_back = self._taken_back, None
             return self._current
         while self._current is None and self._state is not State.CLOSED:
             try:
@@ -167,10 +173,25 @@ class ServerSession:
         if call.fatal:
             self.close()
 
+    def finish_begun(self, problem: Exception | None) -> bytes:
+        """What the call that had begun waits for is there: its reply, to be sent. If there is a `problem` instead, ask
+        for `next_call`: the general road tells of that or, after a DeclinedError, performs the call.
+        """
+        begun, self._current = self._current, None
+        assert isinstance(begun, Begun), "only one call is out at a time"
+        if problem is None:
+            if self._tally is not None:
+                self._tally.note(begun.protocol, method_of(begun), DONE)
+            return begun.reply
+        serializer = self._replies.accepted_serializer(begun.request)
+        failure = None if isinstance(problem, DeclinedError) else problem
+        self._taken_back = Invocation(begun.request, serializer, self._binder, self._settings, self._replies, failure)
+        return b""
+
     def close(self) -> None:
         """The connection has ended or must end. Results that were being streamed are dropped."""
         self._state = State.CLOSED
-        if self._current is not None:
+        if isinstance(self._current, Call):
             self._current.forget()
         self._binder.close()
         streams = list(self.peer.streams.values())

@@ -32,7 +32,7 @@ class Asked(NamedTuple):
 
 
 class Lane:
-    """What was answered on the straight road of one protocol: in all, and what of that were no lookups."""
+    """What was answered on the straight road of one protocol at once: in all, and what of that were no lookups."""
 
     __slots__ = ("answered", "batches", "registered")
 
@@ -50,7 +50,7 @@ class Tally:
         self._calls: dict[Asked, int] = {}
 
     def note(self, protocol: int, method: str, result: str) -> None:
-        """A call has been answered on the general road."""
+        """A call has been answered that is not counted in a lane."""
         asked = Asked(protocol, method, result)
         self._calls[asked] = self._calls.get(asked, 0) + 1
 

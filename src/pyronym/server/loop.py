@@ -48,6 +48,7 @@ class LoopBase(asyncio.AbstractEventLoop):
     def __init__(self, *args: object) -> None:
         super().__init__(*args)
         self._interrupted = False
+        self._thread: int | None = None
         self._spawned: set[asyncio.Task[Any]] = set()
         self._at_end_of_turn: set[Callable[[], object]] = set()
 
@@ -66,6 +67,14 @@ class LoopBase(asyncio.AbstractEventLoop):
         """Run until there is nothing left to do, or for TURN_SECONDS."""
         raise NotImplementedError
 
+    def run_forever(self) -> None:
+        """Run until `stop` is called. All other ways to run a loop come down to this one."""
+        before, self._thread = self._thread, threading.get_ident()
+        try:
+            super().run_forever()
+        finally:
+            self._thread = before  # not None where this was refused because the loop is running already
+
     def complete(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run until `coroutine` is done."""
         with apart():
@@ -83,7 +92,7 @@ class LoopBase(asyncio.AbstractEventLoop):
 
     def is_here(self) -> bool:
         """Whether the loop is running, and in this thread."""
-        return asyncio._get_running_loop() is self
+        return self._thread == threading.get_ident()  # asyncio asks the system for the process, too: 0.3 us, not 0.05
 
     def post(self, function: Callable[..., object], *args: object) -> None:
         """Have the loop call `function`; does nothing when the loop is closed. From any thread."""

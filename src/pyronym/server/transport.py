@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from pyronym.errors import PyroError
-from pyronym.rpc.call import IN_WORKER, Call
+from pyronym.rpc.call import IN_WORKER, Call, method_of
 from pyronym.rpc.hosting import Deferred
 from pyronym.rpc.session import ServerSession
 from pyronym.server.access_log import noted
@@ -25,6 +25,7 @@ from pyronym.server.addresses import plain_address, unix_user
 from pyronym.server.clients import Clients
 from pyronym.server.limits import Phase
 from pyronym.tls import subject_of
+from pyronym.wire.straight import Begun
 
 T = TypeVar("T")
 
@@ -96,17 +97,23 @@ class Connection(asyncio.Protocol):
         if self._lingering is not None:
             return
         self._heard = True
-        answer = self._timed(data) if self._pulse.samples else self._session.receive_data(data)
+        session = self._session
+        answer = self._timed(data) if self._pulse.samples else session.receive_data(data)
         if answer:
             self._transport.write(answer)
-            if self._writable:
+        if session.begun is not None:
+            self._wait_for_begun(session.begun)
+            if self._writable and not session.held:
                 return
+        elif answer and self._writable:
+            return
         if self._is_blocked():
             self._paused = True
             self._transport.pause_reading()
+            self._clients.watch(self, self._phase())
         else:
             self._advance()
-        if self._session.held:
+        if session.held:
             self._clients.took(len(data))
 
     def _timed(self, data: bytes) -> bytes:
@@ -302,15 +309,15 @@ class Connection(asyncio.Protocol):
         loop = self._clients.loop
         if not hasattr(waited, "add_done_callback"):
             waited = loop.spawn(_completed(waited))
-        waited.add_done_callback(partial(self._go_on, call, steps))
+        waited.add_done_callback(partial(self._go_on, partial(self._resume, call, steps)))
 
-    def _go_on(self, call: Call, steps: Steps, done: Deferred) -> None:
-        """What a call waits for is there. In any thread, and perhaps before `_wait` has returned."""
+    def _go_on(self, how: Callable[[Deferred], None], done: Deferred) -> None:
+        """What a call waits for is there. In any thread, and perhaps while it is being asked for."""
         loop = self._clients.loop
         if self._performing or not loop.is_here():
-            loop.post(self._resume, call, steps, done)
+            loop.post(how, done)
         else:  # a turn of the loop less, which is 2 microseconds of a registration
-            self._resume(call, steps, done)
+            how(done)
 
     def _resume(self, call: Call, steps: Steps, done: Deferred) -> None:
         result, problem = _outcome(done)
@@ -337,6 +344,30 @@ class Connection(asyncio.Protocol):
             return
         self._finish(call)
         self._advance()
+
+    def _wait_for_begun(self, begun: Begun) -> None:
+        """Answer a call that the straight road has begun when what it waits for is there. It is not taken, stepped
+        through and handed back like others, which saves a durable registration 4.5 of 7 microseconds.
+        """
+        self._session.begun = None
+        began = time.perf_counter() if self._pulse.beats else None
+        answer = partial(self._answer_begun, begun, began)
+        cast(Deferred, begun.deferred).add_done_callback(partial(self._go_on, answer))
+
+    def _answer_begun(self, begun: Begun, began: float | None, done: Deferred) -> None:
+        if self._lost:
+            return
+        try:
+            reply = self._session.finish_begun(_outcome(done)[1])
+        except Exception as failure:
+            self._break(failure)
+            return
+        if reply:
+            self._transport.write(reply)
+            if began is not None:
+                self._pulse.latencies[method_of(begun)].add(time.perf_counter() - began)
+        if not reply or self._paused or self._at_end or self._clients.leaving:  # paused if anything waits behind this
+            self._advance()
 
     def _break(self, problem: BaseException) -> None:
         """Close the connection because of an error that is no client's and no method's own."""

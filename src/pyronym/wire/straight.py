@@ -49,7 +49,7 @@ class DeclinedError(Exception):
 
 
 class Begun(NamedTuple):
-    """A pending call as the session needs it to finish it."""
+    """A call that has begun, as the session needs it to finish it."""
 
     deferred: object
     reply: bytes
@@ -77,7 +77,8 @@ class Begun(NamedTuple):
 
 Pending: TypeAlias = tuple[object, bytes]
 """A call that has begun: what has to be waited for, and the payload of the answer if that succeeds. If it fails, its
-error is the answer, unless it is a DeclinedError."""
+error is the answer, unless it is a DeclinedError.
+"""
 
 Find = Callable[[int, bytes, int], bytes | Pending | None]
 """The payload of the answer to a call, by its serializer id, payload, and whether it is a batch (not 0). None if that
