@@ -102,6 +102,7 @@ def test_any_sequence_of_stages_applies_and_abandons_equals_a_plain_dict(loaded,
         for staged in outstanding:
             apply_to_model(upcoming, staged.changes)
         assert {name: directory.upcoming(name) for name in touched} == {name: upcoming.get(name) for name in touched}
+        assert directory.staged_names == {change.name for staged in outstanding for change in staged.changes}
     assert_equal_to_model(directory, model, touched, asked_tags)
 
 

@@ -261,6 +261,38 @@ def test_what_became_durable_together_is_delivered_in_one_call_in_order(service,
         delivered.get_nowait()
 
 
+def test_what_is_delivered_comes_when_others_can_use_the_service_again(service, storage):
+    counts = queue.SimpleQueue()
+
+    def deliver(function):
+        other = threading.Thread(target=lambda: counts.put(len(service.everything())), daemon=True)
+        other.start()
+        other.join(WAIT)
+        function()
+
+    service.deliver = deliver
+    called = threading.Event()
+    service.register("a", uri(1), NO_TAGS).add_done_callback(lambda _: called.set())
+    storage.open_for(1)
+    assert called.wait(2 * WAIT)
+    assert counts.get_nowait() == 1
+
+
+def test_a_batch_with_the_name_of_the_name_server_is_left_to_be_registered_one_by_one(service):
+    records = [Record("a", uri(1)), Record(NAMESERVER_NAME, uri(2))]
+    assert service.register_all(records) is False
+    assert "a" not in service
+
+
+def test_the_records_of_a_batch_share_the_tags_that_others_have(service, storage):
+    storage.open_for(2)
+    service.register("a", uri(1), frozenset({"x"})).result(WAIT)
+    assert service.register_all([Record("b", uri(2), frozenset({"x"})), Record("c", uri(3))]).result(WAIT) is True
+    assert service.get("b").metadata is service.get("a").metadata
+    assert [change.record for change in storage.commits[1]] == [service.get("b"), service.get("c")]
+    assert storage.commits[1][0].record is service.get("b")  # so it takes no more memory where storages keep it, too
+
+
 def test_nothing_is_delivered_where_nobody_wants_to_be_called():
     service = NameService(MappingStore(MemoryStorage()))
     service.deliver = pytest.fail
