@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from generated import put
 
+from pyronym.errors import StorageError
 from pyronym.storage.health import CommitTimes
 from pyronym.storage.shared import Basis, Condition, Outcomes
 from pyronym.storage.shared_committer import SharedCommitter
@@ -59,3 +60,21 @@ def test_those_whose_changes_are_made_hear_of_it_while_others_still_wait():
     committer.close()
     assert outcomes == [(["a"], None), (["b"], None)]
     assert committer.health.times == CommitTimes(commits=2, total=3.0, longest=2.0, changes=2)  # each its own
+
+
+def test_neighbours_hear_of_it_together_if_the_same_has_come_of_them():
+    lost = StorageError("lost")
+
+    class Losing(Storage):
+        def transact(self, items):
+            yield Outcomes([None, None, lost, None], 0.0)
+            yield Outcomes([None] * (len(items) - 4), 0.0)
+
+    outcomes, held = [], []
+    committer = SharedCommitter(Losing(), lambda items, error: outcomes.append(("".join(i.name for i in items), error)))
+    committer.gather = held.append
+    for name in "abcdef":
+        committer.submit(Item(name))
+    held[0]()
+    committer.close()
+    assert outcomes == [("ab", None), ("c", lost), ("d", None), ("ef", None)]

@@ -42,6 +42,10 @@ class SharedCommitter(Committer[SharedItemT]):
             self._tell_each(items[told:], [error] * (len(items) - told))
 
     def _tell_each(self, items: Sequence[SharedItemT], errors: Sequence[StorageError | None]) -> None:
+        if not any(errors):
+            self.health.note(None)
+            self._tell(items, None)
+            return
         for error, neighbours in groupby(zip(items, errors, strict=True), key=lambda pair: pair[1]):
             self.health.note(error)
             self._tell([item for item, _ in neighbours], error)

@@ -236,7 +236,7 @@ class EtcdStorage:
 
     def _made(self, group: Sequence[SharedItem]) -> _Made:
         """One transaction. Where some are outrun, another one for the others."""
-        made = _Made(group, min(item.submitted for item in group) + self._timeout)
+        made = _Made(group, group[0].submitted + self._timeout)  # the first has waited longest
         left = self._without_unreadable(group, made.errors)
         explain = False
         while left:
