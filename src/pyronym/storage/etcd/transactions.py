@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pyronym.directory.record import Change, Lease
@@ -21,32 +21,28 @@ _NONE, _ABSENT, _UNCHANGED, _ABSENT_OR_UNCHANGED = Condition
 _MOD, _LESS = Compare.MOD, Compare.LESS
 
 
-def grouped(items: Sequence[SharedItem]) -> Iterator[list[SharedItem]]:
-    """Neighbours that fit into one transaction: no name twice, and not too much of anything."""
-    group: list[SharedItem] = []
+def portion(items: Sequence[SharedItem]) -> int:
+    """How many of these items, from the first on, fit into one transaction: no name twice, not too much of anything.
+
+    One does, however large it is.
+    """
     names: set[str] = set()
-    operations = comparisons = size = 0
-    for item in items:
+    comparisons = size = 0
+    for number, item in enumerate(items):
         own_names = [change.name for change in item.changes]
-        # Without a condition there are none. One is counted all the same: of so many, operations are the limit.
-        own_comparisons = len(own_names) * (2 if item.basis.condition is _UNCHANGED else 1)
-        own_size = _size(item.changes)
-        if group and (
-            not names.isdisjoint(own_names)
-            or operations + len(own_names) > MOST_OPERATIONS
-            or comparisons + own_comparisons > MOST_COMPARISONS
-            or size + own_size > MOST_BYTES
-        ):
-            yield group
-            group, names = [], set()
-            operations = comparisons = size = 0
-        group.append(item)
+        operations = len(names) + len(own_names)
         names.update(own_names)
-        operations += len(own_names)
-        comparisons += own_comparisons
-        size += own_size
-    if group:
-        yield group
+        # Without a condition there are none. One is counted all the same: of so many, operations are the limit.
+        comparisons += len(own_names) * (2 if item.basis.condition is _UNCHANGED else 1)
+        size += _size(item.changes)
+        if number and (
+            len(names) < operations
+            or operations > MOST_OPERATIONS
+            or comparisons > MOST_COMPARISONS
+            or size > MOST_BYTES
+        ):
+            return number
+    return len(items)
 
 
 def transaction(
