@@ -1,10 +1,8 @@
 """Batches of registrations: they go into the storage together, and each call has the outcome that it has alone."""
 
 import threading
-import time
 
 import pytest
-from generated import put
 from holding import hold
 
 from etcd_cluster import wait_until
@@ -13,11 +11,8 @@ from pyronym.client.batch import batch
 from pyronym.directory.record import Record
 from pyronym.errors import NameTakenError, StorageError, UnknownNameError
 from pyronym.service.pipeline import waited_for
-from pyronym.settings import Settings
-from pyronym.storage.choose import storage_by_name
 from pyronym.storage.etcd.messages_pb2 import PutRequest
 from pyronym.storage.etcd.transport import PUT
-from pyronym.storage.shared import Basis, Condition
 from pyronym.storage.sqlite import SqliteStore
 
 URI = "PYRO:o@h:1"
@@ -174,47 +169,3 @@ def test_registrations_are_made_one_by_one_while_another_change_of_a_name_is_on_
     release()
     waited_for(first)
     assert (service.get("a").metadata, service.get("b")) == (frozenset(["x"]), None)
-
-
-class Later:
-    """Takes work, and does it when it is waited for."""
-
-    def __init__(self):
-        self.log = []
-
-    def submit(self, work, group):
-        number = sum(what == "begun" for what, _ in self.log)
-        self.log.append(("begun", number))
-
-        class Waiting:
-            def result(_):
-                self.log.append(("awaited", number))
-                return work(group)
-
-        return Waiting()
-
-    def shutdown(self):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("names", "log"),
-    [
-        (range(4), [("begun", 0), ("begun", 1), ("begun", 2), ("awaited", 0), ("begun", 3)]),
-        ([0, 1, 0, 2], [("begun", 0), ("begun", 1), ("awaited", 0), ("begun", 2), ("begun", 3)]),
-    ],
-)
-def test_transactions_are_under_way_together_unless_they_have_a_name_in_common(cluster, prefix, names, log):
-    class Item:
-        def __init__(self, number, name):
-            self.changes = [put(f"n{name}.{part}", f"PYRO:o{number}@h:1") for part in range(100)]
-            self.basis = Basis(Condition.NONE, 0)
-            self.submitted = time.monotonic()
-
-    storage = storage_by_name(cluster.url(prefix), Settings(), wait=False)
-    list(storage.load())
-    later = storage._hands = Later()
-    items = [Item(number, name) for number, name in enumerate(names)]
-    assert [errors for errors, _ in storage.transact(items)] == [[None]] * len(items)
-    assert later.log[: len(log)] == log
-    storage.close()

@@ -8,7 +8,7 @@ from generated import delete, put
 from pyronym.directory.record import Lease
 from pyronym.storage.etcd.leases import NodeLeases, length_class
 from pyronym.storage.etcd.messages_pb2 import LeaseGrantResponse, LeaseKeepAliveResponse, TxnResponse
-from pyronym.storage.etcd.transactions import grouped, outrun, transaction
+from pyronym.storage.etcd.transactions import outrun, portion, transaction
 from pyronym.storage.etcd.transport import LEASE_GRANT
 from pyronym.storage.etcd.values import Keys
 from pyronym.storage.shared import Basis, Condition
@@ -27,6 +27,15 @@ def items(count, condition=Condition.NONE, size=10):
     return [Item((put(f"n{number}", "u" * size),), Basis(condition, 5)) for number in range(count)]
 
 
+def portions(items):
+    """How many are in each transaction."""
+    sizes = []
+    while items:
+        sizes.append(portion(items))
+        items = items[sizes[-1] :]
+    return sizes
+
+
 @pytest.mark.parametrize(
     ("condition", "size", "expected"),
     [
@@ -38,17 +47,16 @@ def items(count, condition=Condition.NONE, size=10):
     ],
 )
 def test_a_transaction_has_no_more_than_etcd_takes(condition, size, expected):
-    assert [len(group) for group in grouped(items(300, condition, size))] == expected
+    assert portions(items(300, condition, size)) == expected
 
 
 def test_no_name_is_twice_in_a_transaction():
     a, b = put("a"), put("b")
-    groups = list(grouped([Item((a,)), Item((b,)), Item((delete("a"),)), Item((delete("b"),)), Item((a,))]))
-    assert [len(group) for group in groups] == [2, 2, 1]
+    assert portions([Item((a,)), Item((b,)), Item((delete("a"),)), Item((delete("b"),)), Item((a,))]) == [2, 2, 1]
 
 
 def test_an_item_that_is_too_large_alone_is_a_transaction_alone():
-    assert [len(group) for group in grouped(items(3, size=2_000_000))] == [1, 1, 1]
+    assert portions(items(3, size=2_000_000)) == [1, 1, 1]
 
 
 def answer(*found):

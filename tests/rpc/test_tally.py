@@ -1,6 +1,6 @@
 """What a daemon counts of the calls that it answers."""
 
-from pyronym.rpc.tally import Asked, Tally
+from pyronym.rpc.tally import REGISTER, Asked, Tally
 from pyronym.wire.message import PYRO4, PYRO5
 
 
@@ -8,9 +8,10 @@ def test_what_the_straight_road_answers_are_lookups_unless_it_says_otherwise():
     tally = Tally()
     lane = tally.lanes[PYRO4]
     lane.answered, lane.registered, lane.batches = 10, 2, 1
+    lane.awaited[REGISTER] = 3
     assert tally.counts() == {
         Asked(PYRO4, "lookup", "ok"): 7,
-        Asked(PYRO4, "register", "ok"): 2,
+        Asked(PYRO4, "register", "ok"): 5,
         Asked(PYRO4, "batch", "ok"): 1,
     }
 

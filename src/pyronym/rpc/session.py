@@ -21,7 +21,7 @@ from pyronym.rpc.call import LARGE_PAYLOAD, Binder, Call, Invocation, method_of
 from pyronym.rpc.hosting import Address, Host, Peer, StraightRoad
 from pyronym.rpc.offences import Complaint, Offence, complaint_about
 from pyronym.rpc.replies import NO_FLAGS, Replies
-from pyronym.rpc.tally import DONE, Lane, Tally
+from pyronym.rpc.tally import Lane, Tally
 from pyronym.settings import Settings
 from pyronym.wire.codec import Decoder
 from pyronym.wire.keys import KeyRing
@@ -180,8 +180,8 @@ class ServerSession:
         begun, self._current = self._current, None
         assert isinstance(begun, Begun), "only one call is out at a time"
         if problem is None:
-            if self._tally is not None:
-                self._tally.note(begun.protocol, method_of(begun), DONE)
+            if self.lane is not None:
+                self.lane.awaited[method_of(begun)] += 1
             return begun.reply
         serializer = self._replies.accepted_serializer(begun.request)
         failure = None if isinstance(problem, DeclinedError) else problem

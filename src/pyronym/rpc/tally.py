@@ -32,12 +32,15 @@ class Asked(NamedTuple):
 
 
 class Lane:
-    """What was answered on the straight road of one protocol at once: in all, and what of that were no lookups."""
+    """What was answered on the straight road of one protocol at once: in all, and what of that were no lookups; and, by
+    method, what was answered when something had been waited for.
+    """
 
-    __slots__ = ("answered", "batches", "registered")
+    __slots__ = ("answered", "awaited", "batches", "registered")
 
     def __init__(self) -> None:
         self.answered = 0
+        self.awaited = {BATCH: 0, REGISTER: 0}
         self.batches = 0
         self.registered = 0
 
@@ -59,7 +62,7 @@ class Tally:
         counts = Counter(dict(self._calls))  # a copy, made in one step
         for protocol, lane in self.lanes.items():
             batches, registered = lane.batches, lane.registered  # before `answered`, which may grow meanwhile
-            counts[Asked(protocol, BATCH, DONE)] += batches
-            counts[Asked(protocol, REGISTER, DONE)] += registered
+            counts[Asked(protocol, BATCH, DONE)] += batches + lane.awaited[BATCH]
+            counts[Asked(protocol, REGISTER, DONE)] += registered + lane.awaited[REGISTER]
             counts[Asked(protocol, LOOKUP, DONE)] += max(0, lane.answered - batches - registered)
         return {asked: count for asked, count in counts.items() if count}

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from pyronym.directory.record import Change
 from pyronym.errors import StorageError
@@ -38,6 +38,9 @@ class Committer(Generic[ItemT]):
     The storage is used by nobody else from here on, and closed together with the committer.
     """
 
+    _THREADS: ClassVar = 1
+    """That make changes at the same time."""
+
     def __init__(self, storage: Storage, done: Callable[[Sequence[ItemT], StorageError | None], None]) -> None:
         self.health = Health(storage.description)
         self.gather: Callable[[Callable[[], None]], object] = _call
@@ -54,7 +57,7 @@ class Committer(Generic[ItemT]):
         """True: something waits; False: the end. A queue of C's, put to once for each
         group: a Condition that is notified of each item cost 2 microseconds of the 25 of a durable registration.
         """
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._closed = False
 
     def submit(self, item: ItemT) -> None:
@@ -68,9 +71,8 @@ class Committer(Generic[ItemT]):
             self._waiting.append(item)
             if not self._told:
                 self.gather(self._tell_of_work)
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="pyronym-committer", daemon=True)
-                    self._thread.start()
+                if not self._threads:
+                    self._begin()
 
     def commit_now(self, changes: Sequence[Change]) -> None:
         """Make changes on the caller's thread, in a storage that is immediate. Raises StorageError when none was made.
@@ -87,11 +89,19 @@ class Committer(Generic[ItemT]):
         """Finish what waits, then close the storage, and raise what that raises. A second close does nothing."""
         with self._lock:
             self._closed = True
-        if self._thread is not None:
+        if self._threads:
             self._tell_of_work()
-            self._wake.put(False)
-            self._thread.join()
+            for _ in self._threads:
+                self._wake.put(False)
+            for thread in self._threads:
+                thread.join()
         self._storage.close()
+
+    def _begin(self) -> None:
+        for _ in range(self._THREADS):
+            thread = threading.Thread(target=self._run, name="pyronym-committer", daemon=True)
+            thread.start()
+            self._threads.append(thread)
 
     def _tell_of_work(self) -> None:
         # Without the lock, so that an event loop never waits for it: at worst, it is told twice of the same.
@@ -101,11 +111,22 @@ class Committer(Generic[ItemT]):
 
     def _run(self) -> None:
         while self._wake.get():
-            with self._lock:
-                items, self._waiting = self._waiting, []
-                self._told = False
-            if items:
-                self._write(items)
+            self._write_all()
+
+    def _write_all(self) -> None:
+        """Make all changes of which it was told."""
+        items = self._taken()
+        if items:
+            self._write(items)
+
+    def _taken(self) -> list[ItemT]:
+        """The items that wait, if it was told of them; those that are still being gathered are left."""
+        with self._lock:
+            if not self._told:
+                return []
+            items, self._waiting = self._waiting, []
+            self._told = False
+            return items
 
     def _write(self, items: Sequence[ItemT]) -> None:
         changes = [change for item in items for change in item.changes]

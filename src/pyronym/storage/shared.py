@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
@@ -35,15 +35,6 @@ class Basis(NamedTuple):
     """That of the directory when it was decided."""
     departing: bool = False
     """A leased record is removed although its lease has not ended. Others cannot know: they have to be told."""
-
-
-class Outcomes(NamedTuple):
-    """What has come of some items that were made together."""
-
-    errors: Sequence[StorageError | None]
-    """For each of them why it was not made; None: it was."""
-    seconds: float
-    """That it took."""
 
 
 class SharedItem(Protocol):
@@ -120,10 +111,16 @@ class SharedStorage(Storage, Protocol):
     def follow(self, listener: Listener) -> None:
         """Have `listener` told of what happens from the revision of `load` on, until the storage is closed."""
 
-    def transact(self, items: Sequence[SharedItem]) -> Iterator[Outcomes]:
-        """Make the changes of items, in their order. For the first of them, then for the next, and so on: no error for
-        an item when its changes are durable and the listener was told of them, otherwise why not; OutrunError if its
-        condition did not hold, at a revision that the listener knows.
+    def portion(self, items: Sequence[SharedItem]) -> int:
+        """How many of these items, from the first on, `transact` can make: at least one, and none that has a name in
+        common with another.
+        """
+
+    def transact(self, items: Sequence[SharedItem]) -> Sequence[StorageError | None]:
+        """Make the changes of a portion. For each item no error if its changes are durable and the listener was told of
+        them, otherwise why not; OutrunError if its condition did not hold, at a revision that the listener knows.
+
+        May be called from several threads, if their portions have no name in common.
         """
 
     def check_renewal(self, lease: Lease) -> None:

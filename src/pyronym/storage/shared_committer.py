@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from pyronym.errors import StorageError
 from pyronym.storage.base import failure
@@ -18,7 +20,11 @@ SharedItemT = TypeVar("SharedItemT", bound=SharedItem)
 
 
 class SharedCommitter(Committer[SharedItemT]):
-    """As a `Committer`, which is told an error of its own for each item."""
+    """As a `Committer`, which is told an error of its own for each item, and in the order of their submission only for
+    those that have a name in common: others are made at the same time. `done` is called by one thread at a time.
+    """
+
+    _THREADS: ClassVar = 2
 
     def __init__(
         self,
@@ -27,21 +33,57 @@ class SharedCommitter(Committer[SharedItemT]):
     ) -> None:
         super().__init__(storage, done)
         self._shared = storage
+        self._choosing = threading.Lock()
+        self._next: list[SharedItemT] = []
+        self._under_way: set[str] = set()
+        """The names whose changes are being made."""
+        self._telling = threading.Lock()
+
+    def _write_all(self) -> None:
+        while True:
+            items, names = self._chosen()
+            if not items:
+                return
+            self._write(items)
+            with self._choosing:
+                self._under_way -= names
+
+    def _chosen(self) -> tuple[Sequence[SharedItemT], set[str]]:
+        """What is to be made next, and the names in it. Nothing while that has to wait for what is under way: whoever
+        makes that looks again when it is done. A few changes wait as well, since each transaction has its price.
+        """
+        with self._choosing:
+            self._next += self._taken()
+            if not self._next:
+                return (), set()
+            count = self._shared.portion(self._next)
+            items = self._next[:count]
+            names = {change.name for item in items for change in item.changes}
+            if 2 * len(names) < len(self._under_way) or not names.isdisjoint(self._under_way):
+                return (), set()
+            del self._next[:count]
+            self._under_way |= names
+            if self._next:
+                self._wake.put(True)  # for another thread
+            return items, names
 
     def _write(self, items: Sequence[SharedItemT]) -> None:
-        told = 0
+        began = time.perf_counter()
         try:
-            for errors, seconds in self._shared.transact(items):
-                ended = items[told : told + len(errors)]
-                self.health.took(seconds, sum(len(item.changes) for item in ended))
-                self._tell_each(ended, errors)
-                told += len(errors)
+            errors = self._shared.transact(items)
         except Exception as problem:  # a bug of the storage: the callers must hear of it, and others must go on
             _log.exception("%s failed in an unexpected way", self._shared.description)
-            error = failure("cannot write to", self._shared.description, repr(problem), "see the log")
-            self._tell_each(items[told:], [error] * (len(items) - told))
+            why = f"it is unknown whether it was changed ({problem!r})"
+            errors = [failure("cannot write to", self._shared.description, why, "see the log")] * len(items)
+        with self._telling:
+            self.health.took(time.perf_counter() - began, sum(len(item.changes) for item in items))
+            self._tell_each(items, errors)
 
     def _tell_each(self, items: Sequence[SharedItemT], errors: Sequence[StorageError | None]) -> None:
+        if not any(errors):
+            self.health.note(None)
+            self._tell(items, None)
+            return
         for error, neighbours in groupby(zip(items, errors, strict=True), key=lambda pair: pair[1]):
             self.health.note(error)
             self._tell([item for item, _ in neighbours], error)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from pyronym.directory.record import Change, Record
@@ -28,6 +29,9 @@ LOAD_SECONDS: Final = 30.0
 PAUSE: Final = 0.3
 """Seconds after which a watch that broke off is begun again."""
 
+_DELETED: Final = Event.DELETE
+_REVISION: Final = attrgetter("kv.mod_revision")
+
 
 class CompactedError(Exception):
     """What has happened since then is not known any more."""
@@ -42,10 +46,10 @@ class Contents:
         self.unreadable: set[str] = set()
         """Names whose values are not pyronym's, or a newer one's. They must not be overwritten."""
 
-    def record(self, name: str, value: bytes) -> Record | None:
-        """The record of a value; None, and a word in the log, if it cannot be read."""
+    def record(self, name: str, value: bytes | None) -> Record | None:
+        """The record of a value; None where there is no value, or, with a word in the log, if it cannot be read."""
         try:
-            record = record_from(name, value)
+            record = None if value is None else record_from(name, value)
         except ValueError as problem:
             if name not in self.unreadable:
                 self.unreadable.add(name)
@@ -69,26 +73,21 @@ class Contents:
         changes = []
         departed: frozenset[str] = frozenset()
         for event in events:
-            key = event.kv.key
-            value = None if event.type == Event.DELETE else event.kv.value
+            pair = event.kv
+            key = pair.key
+            value = None if event.type == _DELETED else pair.value
             try:
                 name = self._keys.name_in(key)
             except UnicodeDecodeError:
                 log.error("skipped the key %r in etcd: it is not valid Unicode", key)
                 continue
             if name is not None:
-                changes.append(self._change(name, value))
+                changes.append(Change(name, self.record(name, value)))
             elif (node := self._keys.node_in(key)) is not None:
                 self.node(node, value)
             elif key == self._keys.departed and value is not None:
                 departed = _departed(value)
         return News(revision, changes, departed)
-
-    def _change(self, name: str, value: bytes | None) -> Change:
-        if value is not None:
-            return Change(name, self.record(name, value))
-        self.unreadable.discard(name)
-        return Change(name, None)
 
 
 def _departed(value: bytes) -> frozenset[str]:
@@ -219,10 +218,7 @@ class Follower:
                 raise CompactedError
             raise EtcdError(message.cancel_reason or "it was canceled")
         if message.events:
-            news = [
-                self._contents.news(revision, group)
-                for revision, group in groupby(message.events, lambda event: event.kv.mod_revision)
-            ]
+            news = [self._contents.news(revision, group) for revision, group in groupby(message.events, _REVISION)]
             self._listener.follow(news)
             self._reached(news[-1].revision)
 

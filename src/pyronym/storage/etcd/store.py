@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event
@@ -22,7 +20,7 @@ from pyronym.storage.etcd.following import Contents, Follower, Reader
 from pyronym.storage.etcd.leases import NodeLeases
 from pyronym.storage.etcd.messages_pb2 import Compare, RangeRequest, TxnRequest, TxnResponse
 from pyronym.storage.etcd.overseer import Overseer
-from pyronym.storage.etcd.transactions import grouped, grows, outrun, transaction
+from pyronym.storage.etcd.transactions import grows, outrun, portion, transaction
 from pyronym.storage.etcd.transport import (
     DENIED,
     INVALID,
@@ -45,7 +43,6 @@ from pyronym.storage.shared import (
     Condition,
     Freshness,
     Listener,
-    Outcomes,
     OutrunError,
     SharedItem,
 )
@@ -56,9 +53,6 @@ RETRY_SECONDS: Final = 1.0
 TELL_SECONDS: Final = 10.0
 """How often a start that waits for etcd tries again, and says so."""
 READ_SECONDS: Final = 5.0
-
-MOST_UNDER_WAY: Final = 3
-"""Transactions, where more changes wait than fit into one."""
 
 _PROGRAM: Final = "pyronym"
 
@@ -139,7 +133,6 @@ class EtcdStorage:
         self._follower: Follower | None = None
         self._overseer: Overseer | None = None
         self._closed = Event()
-        self._hands = ThreadPoolExecutor(MOST_UNDER_WAY, "pyronym-transaction")
 
     # Reading
 
@@ -181,7 +174,6 @@ class EtcdStorage:
     def close(self) -> None:
         """Follow no more, and be no node any more. What was registered here with a lease stays until that ends."""
         self._closed.set()
-        self._hands.shutdown()
         if self._overseer is not None:
             self._overseer.close()
         if self._follower is not None:
@@ -196,47 +188,26 @@ class EtcdStorage:
         """
         self._check_open()
         last = {change.name: change for change in changes}
-        item = _Plain(tuple(last.values()), time.monotonic())
-        for outcomes in self.transact([item] if last else ()):
-            for error in filter(None, outcomes.errors):
-                raise error
+        errors = self.transact([_Plain(tuple(last.values()), time.monotonic())]) if last else ()
+        for error in filter(None, errors):
+            raise error
 
     def check_renewal(self, lease: Lease) -> None:
         """As every shared storage's."""
         if not self._leases.outlives(lease):
             raise self._unchanged(self.freshness.reason or "etcd's lease has ended, or was not kept alive in time")
 
-    def transact(self, items: Sequence[SharedItem]) -> Iterator[Outcomes]:
-        """As every shared storage's. Several transactions are under way at a time, if they have no name in common."""
-        groups = list(grouped(items))
-        if len(groups) == 1:  # nothing to hand over to another thread
-            yield self._make(groups[0])
-            return
-        under_way: deque[tuple[set[str], Future[Outcomes]]] = deque()
-        for group in groups:
-            names = {change.name for item in group for change in item.changes}
-            while under_way and (
-                len(under_way) == MOST_UNDER_WAY or any(not names.isdisjoint(earlier) for earlier, _ in under_way)
-            ):
-                yield under_way.popleft()[1].result()
-            under_way.append((names, self._hands.submit(self._make, group)))
-        for _, outcomes in under_way:
-            yield outcomes.result()
+    def portion(self, items: Sequence[SharedItem]) -> int:
+        """As every shared storage's: as many as fit into one transaction."""
+        return portion(items)
 
-    def _make(self, group: Sequence[SharedItem]) -> Outcomes:
-        """What comes of a group. Raises nothing, so that the other groups are heard of whatever happens to this one."""
-        began = time.monotonic()
-        try:
-            errors = self._errors(self._made(group))
-        except Exception as problem:
-            log.exception("a transaction failed in an unexpected way")
-            why = f"it is unknown whether it was changed ({problem!r})"
-            errors = [failure("cannot write to", self.description, why, "see the log")] * len(group)
-        return Outcomes(errors, time.monotonic() - began)
+    def transact(self, items: Sequence[SharedItem]) -> Sequence[StorageError | None]:
+        """As every shared storage's."""
+        return self._errors(self._made(items))
 
     def _made(self, group: Sequence[SharedItem]) -> _Made:
         """One transaction. Where some are outrun, another one for the others."""
-        made = _Made(group, min(item.submitted for item in group) + self._timeout)
+        made = _Made(group, group[0].submitted + self._timeout)  # the first has waited longest
         left = self._without_unreadable(group, made.errors)
         explain = False
         while left:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pyronym.directory.record import Change, Lease
 from pyronym.storage.etcd.messages_pb2 import Compare, KeyValue, TxnRequest, TxnResponse
 from pyronym.storage.etcd.values import Keys, names_value, record_value
-from pyronym.storage.shared import Condition, SharedItem
+from pyronym.storage.shared import Basis, Condition, SharedItem
 
 MOST_OPERATIONS: Final = 127
 """In one transaction; etcd takes 128 by default, and one is for those that have departed."""
@@ -16,39 +16,33 @@ MOST_COMPARISONS: Final = 128
 MOST_BYTES: Final = 1_000_000
 """Of names, URIs and tags in one transaction, about; etcd takes requests of 1.5 MB by default."""
 
-_COMPARISONS: Final = {
-    Condition.NONE: 0,
-    Condition.ABSENT: 1,
-    Condition.UNCHANGED: 2,
-    Condition.ABSENT_OR_UNCHANGED: 1,
-}
+# Once: to look up four members of enumerations for each change took 0.3 microseconds of 2.1 with Python 3.11.
+_NONE, _ABSENT, _UNCHANGED, _ABSENT_OR_UNCHANGED = Condition
+_MOD, _LESS = Compare.MOD, Compare.LESS
 
 
-def grouped(items: Sequence[SharedItem]) -> Iterator[list[SharedItem]]:
-    """Neighbours that fit into one transaction: no name twice, and not too much of anything."""
-    group: list[SharedItem] = []
+def portion(items: Sequence[SharedItem]) -> int:
+    """How many of these items, from the first on, fit into one transaction: no name twice, not too much of anything.
+
+    One does, however large it is.
+    """
     names: set[str] = set()
-    operations = comparisons = size = 0
-    for item in items:
-        own_names = {change.name for change in item.changes}
-        own_comparisons = len(own_names) * _COMPARISONS[item.basis.condition]
-        own_size = sum(map(_size, item.changes))
-        if group and (
-            not names.isdisjoint(own_names)
-            or operations + len(own_names) > MOST_OPERATIONS
-            or comparisons + own_comparisons > MOST_COMPARISONS
-            or size + own_size > MOST_BYTES
+    comparisons = size = 0
+    for number, item in enumerate(items):
+        own_names = [change.name for change in item.changes]
+        operations = len(names) + len(own_names)
+        names.update(own_names)
+        # Without a condition there are none. One is counted all the same: of so many, operations are the limit.
+        comparisons += len(own_names) * (2 if item.basis.condition is _UNCHANGED else 1)
+        size += _size(item.changes)
+        if number and (
+            len(names) < operations
+            or operations > MOST_OPERATIONS
+            or comparisons > MOST_COMPARISONS
+            or size > MOST_BYTES
         ):
-            yield group
-            group, names = [], set()
-            operations = comparisons = size = 0
-        group.append(item)
-        names |= own_names
-        operations += len(own_names)
-        comparisons += own_comparisons
-        size += own_size
-    if group:
-        yield group
+            return number
+    return len(items)
 
 
 def transaction(
@@ -59,20 +53,29 @@ def transaction(
     ChangeRefusedError for text that has no UTF-8 form; and what `lease_for` raises, which gives the id of etcd's lease.
     """
     request = TxnRequest()
+    operations = request.success
     departed: list[str] = []
     for item in items:
-        for change in item.changes:
-            key = keys.of_name(change.name)
-            _add_operation(request, key, change, lease_for)
-            if item.basis.condition is not Condition.NONE:
-                _add_comparisons(request, key, item)
+        basis = item.basis
+        for name, record in item.changes:
+            key = keys.of_name(name)
+            if record is None:
+                operations.add().request_delete_range.key = key
+            else:
+                put = operations.add().request_put
+                put.key = key
+                put.value = record_value(record)
+                if record.lease is not None:
+                    put.lease = lease_for(record.lease)
+            if basis.condition is not _NONE:
+                _add_comparisons(request, key, basis)
                 if explain:
                     look = request.failure.add().request_range
                     look.key, look.keys_only = key, True
-        if item.basis.departing:
+        if basis.departing:
             departed += [change.name for change in item.changes]
     if departed:
-        put = request.success.add().request_put
+        put = operations.add().request_put
         put.key, put.value = keys.departed, names_value(departed)
     return request
 
@@ -80,7 +83,7 @@ def transaction(
 def grows(items: Sequence[SharedItem]) -> bool:
     """Whether etcd comes to a higher revision if their transaction succeeds, even if what is removed was not there."""
     return any(
-        item.basis.condition is Condition.UNCHANGED or any(change.record is not None for change in item.changes)
+        item.basis.condition is _UNCHANGED or any(change.record is not None for change in item.changes)
         for item in items
     )
 
@@ -90,7 +93,7 @@ def outrun(items: Sequence[SharedItem], answer: TxnResponse) -> list[SharedItem]
     found = iter(answer.responses)
     losers = []
     for item in items:
-        if item.basis.condition is Condition.NONE:
+        if item.basis.condition is _NONE:
             continue
         holds = [_holds(item, next(found).response_range.kvs) for _ in item.changes]
         if not all(holds):
@@ -99,35 +102,33 @@ def outrun(items: Sequence[SharedItem], answer: TxnResponse) -> list[SharedItem]
 
 
 def _holds(item: SharedItem, keys: Sequence[KeyValue]) -> bool:
-    if item.basis.condition is Condition.ABSENT:
+    if item.basis.condition is _ABSENT:
         return not keys
     if not keys:
-        return item.basis.condition is Condition.ABSENT_OR_UNCHANGED
+        return item.basis.condition is _ABSENT_OR_UNCHANGED
     return keys[0].mod_revision <= item.basis.revision
 
 
-def _add_comparisons(request: TxnRequest, key: bytes, item: SharedItem) -> None:
-    if item.basis.condition is Condition.ABSENT:
-        request.compare.add(key=key, target=Compare.VERSION, result=Compare.EQUAL, version=0)
-        return
-    if item.basis.condition is Condition.UNCHANGED:
-        request.compare.add(key=key, target=Compare.VERSION, result=Compare.GREATER, version=0)
-    # A key that does not exist counts as changed at revision 0.
-    request.compare.add(key=key, target=Compare.MOD, result=Compare.LESS, mod_revision=item.basis.revision + 1)
+def _add_comparisons(request: TxnRequest, key: bytes, basis: Basis) -> None:
+    condition = basis.condition
+    if condition is not _ABSENT_OR_UNCHANGED:
+        result = Compare.EQUAL if condition is _ABSENT else Compare.GREATER
+        request.compare.add(key=key, target=Compare.VERSION, result=result, version=0)
+    if condition is not _ABSENT:
+        # A key that does not exist counts as changed at revision 0. With keywords this took 0.2 microseconds more.
+        comparison = request.compare.add()
+        comparison.key = key
+        comparison.target = _MOD
+        comparison.result = _LESS
+        comparison.mod_revision = basis.revision + 1
 
 
-def _add_operation(request: TxnRequest, key: bytes, change: Change, lease_for: Callable[[Lease], int]) -> None:
-    record = change.record
-    if record is None:
-        request.success.add().request_delete_range.key = key
-        return
-    put = request.success.add().request_put
-    put.key = key
-    put.value = record_value(record)
-    if record.lease is not None:
-        put.lease = lease_for(record.lease)
-
-
-def _size(change: Change) -> int:
-    record = change.record
-    return len(change.name) + (0 if record is None else len(record.uri) + sum(map(len, record.metadata)))
+def _size(changes: Sequence[Change]) -> int:
+    size = 0
+    for name, record in changes:
+        size += len(name)
+        if record is not None:
+            size += len(record.uri)
+            for tag in record.metadata:
+                size += len(tag)
+    return size

@@ -17,11 +17,9 @@ _write: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).enco
 _read: Final = json.JSONDecoder().decode
 """Made once: `json.dumps` and `json.loads` took twice as long for values as short as these."""
 
-_PLAIN_URI: Final = re.compile(r"[ !#-\[\]-~]*")
-"""What is the same in JSON: printable ASCII without quotes and backslashes."""
 _PLAIN_VALUE: Final = re.compile(rb'\{"v":%d,"uri":"([ !#-\[\]-~]*)"\}' % VERSION)
-"""What `record_value` makes of a record that has a plain URI and nothing else, as most have. To write that takes 0.5
-microseconds, as JSON 1.7; to read it 0.7 instead of 2.0, in each node.
+"""What `record_value` makes of a record that has nothing but a URI of printable ASCII without quotes and backslashes,
+as most have. To read it like this takes 0.6 microseconds instead of 2.0, in each node.
 """
 
 
@@ -67,10 +65,7 @@ class Keys:
 
 def dumps(content: dict[str, object]) -> bytes:
     """A value. ChangeRefusedError for text that has no UTF-8 form."""
-    try:
-        return _write({"v": VERSION, **content}).encode()
-    except UnicodeEncodeError as problem:
-        raise broken_text("etcd", problem) from problem
+    return _encoded(_write({"v": VERSION, **content}))
 
 
 def loads(value: bytes) -> dict[str, Any]:
@@ -90,15 +85,15 @@ def loads(value: bytes) -> dict[str, Any]:
 def record_value(record: Record) -> bytes:
     """A record as a value."""
     _, uri, tags, owner, lease = record
-    if not tags and owner is None and lease is None and _PLAIN_URI.fullmatch(uri):
-        return b'{"v":%d,"uri":"%b"}' % (VERSION, uri.encode())
-    content: dict[str, object] = {"uri": record.uri}
-    if record.metadata:
-        content["tags"] = sorted(record.metadata)
-    if record.owner is not None:
-        content["owner"] = record.owner
-    if record.lease is not None:
-        content["lease"] = record.lease._asdict()
+    if not tags and owner is None and lease is None:  # as JSON of all of it, this took 1.2 microseconds more
+        return _encoded(f'{{"v":{VERSION},"uri":{_write(uri)}}}')
+    content: dict[str, object] = {"uri": uri}
+    if tags:
+        content["tags"] = sorted(tags)
+    if owner is not None:
+        content["owner"] = owner
+    if lease is not None:
+        content["lease"] = lease._asdict()
     return dumps(content)
 
 
@@ -114,6 +109,13 @@ def record_from(name: str, value: bytes) -> Record:
     if not isinstance(uri, str) or not (owner is None or isinstance(owner, str)) or not _are_texts(tags):
         raise ValueError("it has no uri, or tags or an owner of another type")
     return Record(name, uri, frozenset(tags), owner, _lease(content["lease"]) if "lease" in content else None)
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as problem:
+        raise broken_text("etcd", problem) from problem
 
 
 def _lease(content: object) -> Lease:
