@@ -1,8 +1,9 @@
 """``make bench-cluster``: nodes on one etcd, everything on this machine.
 
-Writes are of a fresh name each, by the clients of one node, while a second one follows; etcd's own are plain puts of
-the same records over gRPC, prepared beforehand, in turns with ours. The delay is counted from before a client of one
-node registers a name until a client of another one, who watches, has heard of it.
+Writes are of a fresh name each, by the clients of one node, while a second one follows. etcd's own are puts of the same
+records, in turns with ours: by its own client, where that is installed, each with a connection of its own as ours have,
+and all with one; and prepared beforehand, sent by a program that does nothing else. The delay is counted from before a
+client of one node registers a name until a client of another one, who watches, has heard of it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from pathlib import Path
 
 import grpc
 
-from benchmarks import servers
+from benchmarks import etcd_client, servers
 from benchmarks.load import Load
-from benchmarks.lookups import Contender, fill
+from benchmarks.lookups import NAMES_OF_ROUND, Contender, fill
 from benchmarks.machine import describe
 from benchmarks.messages import NAMES, PYRO4, Wire, etcd_puts, lookup, register, uri
 from benchmarks.report import Report
@@ -45,7 +46,9 @@ BATCHES = 1000
 """Different requests, so that no name is in two of them that are on their way."""
 FILLING = 5000
 """Names in one transaction when etcd is filled; it is started so that it takes that many."""
-OURS, BATCHED, PUTS = "pyronym", "pyronym, in batches", "etcd put, 50 connections"
+OURS, BATCHED = "pyronym", "pyronym, in batches"
+CLIENT, SHARED = f"etcd's client, {CLIENTS} connections", "etcd's client, all on one connection"
+PUTS = f"prepared etcd puts, {ETCD_CLIENTS} connections"
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "cluster.json"
 PAGE = HERE.parent / "docs" / "scaling.md"
@@ -107,25 +110,31 @@ def _writes(bench: Bench, etcd: Server, node: Server) -> list[Row]:
         rate = contenders[label].run(bench.seconds, connections, number).rate
         return BATCH * rate if label == BATCHED else rate
 
-    many = bench.rounds_of(
-        f"durable registrations, {CLIENTS} clients",
-        {label: partial(run, label, ETCD_CLIENTS if label == PUTS else CLIENTS) for label in contenders},
-    )
+    measures = {label: partial(run, label, ETCD_CLIENTS if label == PUTS else CLIENTS) for label in contenders}
+    if etcd_client.is_installed():
+        for label, connections in ((CLIENT, CLIENTS), (SHARED, 1)):
+            measures[label] = partial(_client, etcd, bench, connections)
+    many = bench.rounds_of(f"durable registrations, {CLIENTS} clients", measures)
     one = bench.rounds_of("durable registrations, 1 client", {OURS: lambda number: run(OURS, 1, bench.rounds + number)})
-    target = (Target(0.8, peer=PUTS),)
+    peers = [label for label in (CLIENT, SHARED, PUTS) if label in many]
+    targets = tuple(Target(0.8, peer=label) for label in peers)
     section = "Durable registrations at one of two nodes"
     return [
-        Row(section, f"{CLIENTS} clients", "/s", OURS, {label: many[label] for label in (OURS, PUTS)}, target),
+        Row(section, f"{CLIENTS} clients", "/s", OURS, {label: many[label] for label in (OURS, *peers)}, targets),
         Row(
             section,
             f"{CLIENTS} clients, {BATCH} in each request",
             "/s",
             BATCHED,
-            {label: many[label] for label in (BATCHED, PUTS)},
-            target,
+            {label: many[label] for label in (BATCHED, *peers)},
+            targets,
         ),
         Row(section, "1 client", "/s", OURS, one),
     ]
+
+
+def _client(etcd: Server, bench: Bench, connections: int, number: int) -> float:
+    return etcd_client.put(etcd.port, CLIENTS, connections, bench.seconds, number * NAMES_OF_ROUND)
 
 
 def _delays(bench: Bench, nodes: list[Server], changes: int) -> Row:

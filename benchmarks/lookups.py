@@ -39,6 +39,8 @@ from benchmarks.servers import (
 )
 
 CONNECTIONS = 50
+NAMES_OF_ROUND = 10_000_000
+"""Numbers of names that one round of a measurement may use up."""
 CURVE = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 KEY = "benchmark key"
 SECTION = "Lookups"
@@ -56,7 +58,8 @@ class Contender:
 
     def run(self, seconds: float, connections: int, number: int) -> Result:
         """One measurement; `number` is that of the round, so that no round registers the names of another."""
-        load = Load(self.server.port, self.exchange, connections, seconds, first=number * 10_000_000, spin=self.spin)
+        first = number * NAMES_OF_ROUND
+        load = Load(self.server.port, self.exchange, connections, seconds, first=first, spin=self.spin)
         return load.result()
 
 
