@@ -66,7 +66,6 @@ _URI: Final = re.compile(rf"PYRO:({_OBJECT})@({_HOST}):({_PORT})", re.ASCII)
 
 _SERPENT: Final = b"# serpent utf-8 python3.2\n"
 _NONE: Final = _SERPENT + b"None"
-_REGISTER_HEAD: Final = _SERPENT + b"('Pyro.NameServer','register',("
 
 _NEW: Final = (
     rf"'({_LONG.decode()})',(?:'(PYRO:{_OBJECT}@{_HOST}:{_PORT})'"
@@ -74,7 +73,10 @@ _NEW: Final = (
 )
 """A name and a URI: as text, or as an object."""
 
-_REGISTER: Final = re.compile(rf"{re.escape(_REGISTER_HEAD.decode())}{_NEW}(?:,(?:False|(True))(?:,None)?)?\),\{{\}}\)")
+_REGISTER: Final = re.compile(
+    r"# serpent utf-8 python3\.2\n\('Pyro\.NameServer','register',\("
+    rf"{_NEW}(?:,(?:False|(True))(?:,None)?)?\),\{{\}}\)"
+)
 
 _PLAIN_REGISTER: Final = rf"\('register',\({_NEW}(?:,False(?:,None)?)?\),\{{\}}\)"
 _REGISTER_IN_BATCH: Final = re.compile(_PLAIN_REGISTER)
@@ -131,13 +133,9 @@ class Requests:
             return None
         if batch:
             return (self._find_all(form, payload) or self._make_all(payload)) if form.is_serpent else None
-        name = form.names.get(payload)
+        name = form.names.get(payload) or form.recognise(payload)
         if name is None:
-            if form.is_serpent and payload.startswith(_REGISTER_HEAD):
-                return self._make(payload)
-            name = form.recognise(payload)
-            if name is None:
-                return None
+            return self._make(payload) if form.is_serpent else None
         record = self._get(name)
         if record is None:
             return None
