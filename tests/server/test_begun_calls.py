@@ -200,7 +200,10 @@ def test_a_client_that_sends_no_more_is_answered_and_then_let_go(registrar: Regi
         assert client.is_closed()
 
 
-def test_a_daemon_that_closes_answers_it_first(registrar: Registrar, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("problem", [None, NamingError("the disk is full")])
+def test_a_daemon_that_closes_answers_it_first(
+    registrar: Registrar, monkeypatch: pytest.MonkeyPatch, problem: NamingError | None
+) -> None:
     monkeypatch.setattr("pyronym.server.daemon.GOODBYE_SECONDS", 10 * PATIENCE)
     with hosting(registrar) as daemon, connected(daemon, "registrar") as client, connected(daemon) as other:
         client.send("register", "name", sequence=1)
@@ -208,7 +211,10 @@ def test_a_daemon_that_closes_answers_it_first(registrar: Registrar, monkeypatch
         closing = threading.Thread(target=daemon.close)
         closing.start()
         assert other.is_closed()
-        registrar.begun[0].set_result(None)
+        if problem is None:
+            registrar.begun[0].set_result(None)
+        else:
+            registrar.begun[0].set_exception(problem)
         assert client.receive().sequence == 1
         assert client.is_closed()
         closing.join(PATIENCE)

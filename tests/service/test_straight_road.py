@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pyronym.directory.record import Change
 from pyronym.naming_storage import SqlStorage
-from pyronym.rpc.call import IN_WORKER, TOGETHER
+from pyronym.rpc.call import IN_WORKER, TOGETHER, Call
 from pyronym.rpc.session import ServerSession
 from pyronym.rpc.tally import Asked, Tally
 from pyronym.serializers.classes import BatchFailure
@@ -96,13 +96,13 @@ def answers(session, data, protocol, key=None):
     sent = session.receive_data(data)
     straight = bool(sent)
     if session.begun is not None:
-        sent += finish_begun(session)
+        reply = finish_begun(session)
+        if isinstance(reply, Call):
+            perform(session, reply)
+        else:
+            sent += reply
     while (call := session.next_call()) is not None:
-        steps = call.run()
-        waited = next(steps, None)
-        while waited is not None:
-            waited = wait_for(waited, steps)
-        session.finish(call)
+        perform(session, call)
     decoder = Decoder(limit=LIMIT, hmac_key=key)
     decoder.feed(sent + session.data_to_send())
     found = []
@@ -113,8 +113,16 @@ def answers(session, data, protocol, key=None):
     return found, straight
 
 
+def perform(session, call):
+    steps = call.run()
+    waited = next(steps, None)
+    while waited is not None:
+        waited = wait_for(waited, steps)
+    session.finish(call)
+
+
 def finish_begun(session):
-    """The reply to a call that has begun, when the commit is there that it waits for."""
+    """What the session makes of a call that has begun, when the commit is there that it waits for."""
     begun, session.begun = session.begun, None
     try:
         begun.deferred.result()

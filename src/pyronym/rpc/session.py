@@ -76,7 +76,6 @@ class ServerSession:
         """Where the calls are counted that the straight road answers; None before there is one."""
         self.begun: Begun | None = None
         """A call that has just begun. Whoever takes it sets this to None, waits for it, and calls `finish_begun`."""
-        self._taken_back: Invocation | None = None
         self._refusal: str | None = None
         self.complaints: list[Complaint] = []
         """What the client did wrong. For whoever takes note of it, and empties this."""
@@ -133,9 +132,6 @@ class ServerSession:
 
     def next_call(self) -> Call | None:
         """The next call to perform; None when more bytes are needed, or while the session is `busy` or `closing`."""
-        if self._taken_back is not None:
-            self._current, self._taken_back = self._taken_back, None
-            return self._current
         while self._current is None and self._state is not State.CLOSED:
             try:
                 message = self._decoder.next_message()
@@ -173,9 +169,9 @@ class ServerSession:
         if call.fatal:
             self.close()
 
-    def finish_begun(self, problem: Exception | None) -> bytes:
-        """What the call that had begun waits for is there: its reply, to be sent. If there is a `problem` instead, ask
-        for `next_call`: the general road tells of that or, after a DeclinedError, performs the call.
+    def finish_begun(self, problem: Exception | None) -> bytes | Call:
+        """What the call that had begun waits for is there: its reply, to be sent. If there is a `problem` instead: a
+        call to perform, by which the general road tells of that or, after a DeclinedError, does what was asked for.
         """
         begun, self._current = self._current, None
         assert isinstance(begun, Begun), "only one call is out at a time"
@@ -183,10 +179,11 @@ class ServerSession:
             if self.lane is not None:
                 self.lane.awaited[method_of(begun)] += 1
             return begun.reply
-        serializer = self._replies.accepted_serializer(begun.request)
+        request, replies = begun.request, self._replies
         failure = None if isinstance(problem, DeclinedError) else problem
-        self._taken_back = Invocation(begun.request, serializer, self._binder, self._settings, self._replies, failure)
-        return b""
+        serializer = replies.accepted_serializer(request)
+        self._current = Invocation(request, serializer, self._binder, self._settings, replies, failure)
+        return self._current
 
     def close(self) -> None:
         """The connection has ended or must end. Results that were being streamed are dropped."""

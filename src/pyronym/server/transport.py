@@ -359,14 +359,18 @@ class Connection(asyncio.Protocol):
             return
         try:
             reply = self._session.finish_begun(_outcome(done)[1])
+            if isinstance(reply, Call):
+                reply.began = began
+                steps = reply.run()
+                self._stepped(reply, steps, next(steps, None))
+                return
         except Exception as failure:
             self._break(failure)
             return
-        if reply:
-            self._transport.write(reply)
-            if began is not None:
-                self._pulse.latencies[method_of(begun)].add(time.perf_counter() - began)
-        if not reply or self._paused or self._at_end or self._clients.leaving:  # paused if anything waits behind this
+        self._transport.write(reply)
+        if began is not None:
+            self._pulse.latencies[method_of(begun)].add(time.perf_counter() - began)
+        if self._paused or self._at_end or self._clients.leaving:  # it is paused if anything waits behind this call
             self._advance()
 
     def _break(self, problem: BaseException) -> None:
