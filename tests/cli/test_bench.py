@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 
 import pytest
 
 from processes import PYRONYM, NameServers, Process, run, stopping
+from pyronym.cli import bench
 from pyronym.client.locate import locateNS
 
 SHORT = ["--seconds", "0.2", "--connections", "3"]
@@ -50,6 +52,27 @@ def test_an_interrupted_one_takes_its_names_away(serve: NameServers) -> None:
         process.signal(signal.SIGINT)
         assert process.wait() == 130
         assert set(names.list()) == {"Pyro.NameServer"}
+
+
+def test_one_that_is_interrupted_while_it_begins_waits_for_those_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answer = threading.Semaphore(0), threading.Event()
+    start = bench._Asker.start
+
+    def interrupted(asker: bench._Asker) -> None:
+        start(asker)
+        assert asked.acquire(timeout=20)
+        threading.Timer(0.1, answer.set).start()
+        raise KeyboardInterrupt
+
+    def ask() -> None:
+        asked.release()
+        answer.wait(20)
+
+    monkeypatch.setattr(bench._Asker, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bench._measure("register", [ask, ask], 60)
+    assert answer.is_set()
+    assert not asked.acquire(blocking=False)
 
 
 def test_a_name_server_that_is_lost_ends_it_in_one_line(serve: NameServers) -> None:

@@ -124,15 +124,17 @@ def _measure(what: str, asks: Sequence[Ask], seconds: float) -> _Measured:
     """What so many connections get at the same time. Raises what went wrong with one of them."""
     began = time.perf_counter()
     askers = [_Asker(ask, began + seconds) for ask in asks]
-    for asker in askers:
-        asker.start()
     try:
         for asker in askers:
+            asker.start()
+        for asker in askers:
             asker.join()
-    finally:
-        for asker in askers:  # after Ctrl-C too, nobody registers anything any more
+    finally:  # after Ctrl-C too, nobody registers anything any more
+        for asker in askers:
             asker.ends = began
-            asker.join()
+        for asker in askers:
+            if asker.is_alive():
+                asker.join()
     took = time.perf_counter() - began
     for asker in askers:
         if asker.problem is not None:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import Final
 
 from pyronym.histogram import SECONDS, Histogram
-from pyronym.rpc.tally import LOOKUP, REGISTER, Lane
+from pyronym.rpc.tally import BATCH, LOOKUP, REGISTER, Lane
 from pyronym.server.loop import LoopBase
 
 BEAT_SECONDS: Final = 0.1
@@ -56,12 +56,13 @@ class Pulse:
         """Whether the loop does what it has to. From any thread."""
         return self.last is not None and time.monotonic() - self.last < MISSED_SECONDS
 
-    def sampled(self, lane: Lane, registered: int, seconds: float) -> None:
-        """A read was answered on the straight road. `registered`: that of the lane before."""
+    def sampled(self, lane: Lane, registered: int, batches: int, seconds: float) -> None:
+        """A read was answered on the straight road. `registered` and `batches`: those of the lane before."""
         self.samples -= 1
         weight = lane.answered - self._weighed.get(lane, 0)
         self._weighed[lane] = lane.answered
-        self.latencies[REGISTER if lane.registered > registered else LOOKUP].add(seconds, weight)
+        method = REGISTER if lane.registered > registered else BATCH if lane.batches > batches else LOOKUP
+        self.latencies[method].add(seconds, weight)
 
     def _beat(self) -> None:
         now = time.monotonic()

@@ -119,11 +119,11 @@ class Connection(asyncio.Protocol):
     def _timed(self, data: bytes) -> bytes:
         """What the session answers to `data` at once. How long that took is told."""
         lane = self._session.lane
-        registered = 0 if lane is None else lane.registered
+        registered, batches = (0, 0) if lane is None else (lane.registered, lane.batches)
         began = time.perf_counter()
         answer = self._session.receive_data(data)
         if answer and lane is not None:
-            self._pulse.sampled(lane, registered, time.perf_counter() - began)
+            self._pulse.sampled(lane, registered, batches, time.perf_counter() - began)
         return answer
 
     def eof_received(self) -> bool:
@@ -364,10 +364,10 @@ class Connection(asyncio.Protocol):
                 steps = reply.run()
                 self._stepped(reply, steps, next(steps, None))
                 return
+            self._transport.write(reply)
         except Exception as failure:
             self._break(failure)
             return
-        self._transport.write(reply)
         if began is not None:
             self._pulse.latencies[method_of(begun)].add(time.perf_counter() - began)
         if self._paused or self._at_end or self._clients.leaving:  # it is paused if anything waits behind this call

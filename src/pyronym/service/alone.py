@@ -35,6 +35,10 @@ class Alone(Changes):
         """Have changes of one turn of an event loop committed together: see `Committer.gather`."""
         self._pipeline.gather_by(at_end_of_turn)
 
+    def hurry(self) -> None:
+        """Have changes committed at once that wait: see `Committer.hurry`."""
+        self._pipeline.hurry()
+
     def adopt(self, own: Record) -> Outcome[None]:
         """Put the record of the name server itself."""
         return self._pipeline.write([Change(own.name, own)], None)

@@ -35,6 +35,9 @@ class Changes(Protocol):
     def gather_by(self, at_end_of_turn: Deliver) -> None:
         """Have changes of one turn of an event loop committed together: see `Committer.gather`."""
 
+    def hurry(self) -> None:
+        """Have changes committed at once that wait: see `Committer.hurry`."""
+
     def adopt(self, own: Record) -> Outcome[None]:
         """Put the record of the name server itself."""
 

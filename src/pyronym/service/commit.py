@@ -71,7 +71,8 @@ class Deferral(ABC, Generic[T]):
 
     def call_back(self) -> None:
         """Call those who wanted to be called. No others can come after `finish`."""
-        for callback in self._callbacks:
+        callbacks, self._callbacks = self._callbacks, ()  # they may hold this: nobody should have to find that circle
+        for callback in callbacks:
             try:
                 callback(self)
             except Exception:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Final, NamedTuple, TypeGuard
 
@@ -90,10 +90,10 @@ class Leasing:
             if self.counts(record.lease):
                 self._leases.start(record.name, record.lease, self._now(), connected=False)
 
-    def follow(self, events: Iterable[Event]) -> bool:
+    def follow(self, events: Sequence[Event]) -> bool:
         """Start and stop leases as records come and go. Whether some were started."""
-        if not self._leases:  # then only records that have one matter
-            events = [event for event in events if event.record.lease is not None]
+        if not self._leases and all(event.record.lease is None for event in events):
+            return False
         started = False
         for _, kind, record in events:
             if not self.counts(record.lease) or kind in (REMOVED, EXPIRED):

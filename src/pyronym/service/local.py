@@ -43,7 +43,7 @@ class NameServer:
 
     def adopt(self, uri: URI, tags: frozenset[str]) -> None:
         """Register the daemon's own name server: from then on nobody can put another in its place."""
-        _wait(self.service.adopt(uri.asString(), tags))
+        self._wait(self.service.adopt(uri.asString(), tags))
 
     def close(self) -> None:
         """Close the storage, with all changes in it."""
@@ -78,14 +78,14 @@ class NameServer:
         with the `id` of this registration, for `renew`. PyroError if `uri` is no URI, TypeError if an argument is of
         the wrong type, ValueError if one has an impossible value.
         """
-        return _wait(self._requests.register(name, uri, safe, metadata, lease))
+        return self._wait(self._requests.register(name, uri, safe, metadata, lease))
 
     @expose
     def register_unique(
         self, prefix: str, uri: str | URI, metadata: Iterable[str] | None = None, *, lease: float | None = None
     ) -> str:
         """Register `uri` under a name that nobody else has: `prefix` and some letters and digits. The name."""
-        return _wait(self._requests.register_unique(prefix, uri, metadata, lease))
+        return self._wait(self._requests.register_unique(prefix, uri, metadata, lease))
 
     @expose
     def renew(self, names: str | Iterable[str] | Mapping[str, str], lease: float | None = None) -> dict[str, object]:
@@ -94,7 +94,7 @@ class NameServer:
         `lease`: seconds that they last from now on, if that is to change. A dict of two lists: `unknown`, the names
         that have no record, and `taken`, those that stand for another registration or for one without a lease.
         """
-        return _wait(self._requests.renew(names, lease))
+        return self._wait(self._requests.renew(names, lease))
 
     @expose
     def watch(self, prefix: str = "", since: int | None = None, timeout: float = 30.0) -> dict[str, object]:
@@ -102,7 +102,7 @@ class NameServer:
         next, for `timeout` seconds (60 at most). A dict as described in docs/leases.md. Blocks its thread: see
         `subscribe`.
         """
-        return _wait(self._requests.watch(prefix, since, timeout))  # type: ignore[arg-type]  # work is done, too
+        return self._wait(self._requests.watch(prefix, since, timeout))  # type: ignore[arg-type]  # work is done, too
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Have a function of this process told of all changes from now on, in their order: it is given sequences of
@@ -128,14 +128,14 @@ class NameServer:
     @expose
     def set_metadata(self, name: str, metadata: Iterable[str] | None) -> None:
         """Replace the tags of a record. UnknownNameError if there is none."""
-        _wait(self._requests.set_metadata(name, metadata))
+        self._wait(self._requests.set_metadata(name, metadata))
 
     @expose
     def remove(self, name: str | None = None, prefix: str | None = None, regex: str | None = None) -> int:
         """Remove the record `name`, or all with a prefix, or all whose names match a regular expression from their
         beginning. The number of records removed. The name server's own record always stays.
         """
-        return _wait(self._requests.remove(name, prefix, regex))
+        return self._wait(self._requests.remove(name, prefix, regex))
 
     @expose
     def list(
@@ -153,7 +153,7 @@ class NameServer:
         with all, or with any, of some tags.
         """
         found = self._requests.list(prefix, regex, metadata_all, metadata_any, return_metadata)
-        listed = cast(Listed, _wait(found))
+        listed = cast(Listed, self._wait(found))
         return listed.as_dict() if isinstance(listed, TextPairs) else listed
 
     @expose
@@ -161,25 +161,28 @@ class NameServer:
         """How the objects are, of all records or of those with a prefix, as the last round of probes has found them:
         name -> a dict with `state` and `seconds`, as docs/operating.md says.
         """
-        return _wait(self._requests.liveness(prefix))
+        return self._wait(self._requests.liveness(prefix))
 
     @expose
     def leases(self, prefix: str = "") -> dict[str, dict[str, object]]:
         """The leases of all records that have one, or of those with a prefix: name -> a dict with `seconds`,
         `ephemeral` and `left`, as docs/leases.md says.
         """
-        return _wait(self._requests.leases(prefix))
+        return self._wait(self._requests.leases(prefix))
 
     @expose
     def ping(self) -> None:
         """Do nothing: that it returns shows that the name server works."""
         self._requests.ping()
 
-
-def _wait(answer: Answer[T] | Deferral[T]) -> T:
-    """Do what is to be done, and wait for what is to be waited for."""
-    outcome: Any = answer
-    while isinstance(outcome, LongWork | Deferral | Future):
-        outcome = outcome.do() if isinstance(outcome, LongWork) else outcome.result()
-    result: T = outcome
-    return result
+    def _wait(self, answer: Answer[T] | Deferral[T]) -> T:
+        """Do what is to be done, and wait for what is to be waited for."""
+        outcome: Any = answer
+        while isinstance(outcome, LongWork | Deferral | Future):
+            if isinstance(outcome, LongWork):
+                outcome = outcome.do()
+            else:
+                self.service.hurry()
+                outcome = outcome.result()
+        result: T = outcome
+        return result

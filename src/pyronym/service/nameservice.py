@@ -112,7 +112,7 @@ class NameService:
     def _changes_of(self, storage: Storage) -> Changes:
         directory, lock, settled = self._directory, self._lock, self._settled
         if isinstance(storage, SharedStorage):
-            shared_pipeline = SharedPipeline(directory, storage, lock, settled, self._deliver)
+            shared_pipeline = SharedPipeline(directory, storage, lock, settled, self._follow, self._deliver)
             return Sharing(directory, self._leasing, shared_pipeline, storage)
         pipeline = Pipeline(directory, storage, lock, settled, self._follow, self._deliver)
         return Alone(directory, self._leasing, pipeline)
@@ -120,6 +120,10 @@ class NameService:
     def gather_by(self, at_end_of_turn: Deliver) -> None:
         """Have changes of one turn of an event loop committed together: see `Committer.gather`."""
         self._changes.gather_by(at_end_of_turn)
+
+    def hurry(self) -> None:
+        """To be called by who is about to wait for a change, in any thread: that may be the one whose turn has to end."""
+        self._changes.hurry()
 
     def close(self) -> None:
         """Finish the changes that are on their way and close the storage."""

@@ -56,6 +56,10 @@ class Pipeline:
         """See `Committer.gather`."""
         self._committer.gather = at_end_of_turn
 
+    def hurry(self) -> None:
+        """See `Committer.hurry`."""
+        self._committer.hurry()
+
     @property
     def health(self) -> Health:
         """How the storage is, from how commits end."""
@@ -107,23 +111,25 @@ class Pipeline:
         """Called by the committer when these changes are durable, or have failed: here the directory follows."""
         expected: list[Deferral[Any]] = []
         events: list[Event] = []
-        with self._lock:
-            for commit in commits:
-                self._in_flight.popleft()  # they are told in the order of their submission
-                if commit.error is None:
-                    commit.error = error
-                if commit.error is None:
-                    events += self._directory.apply(commit.staged)
-                else:
-                    self._directory.abandon(commit.staged)
-                    self._fail_dependents(commit)
-                if commit.note is not None:
-                    commit.note(commit.error)
-                if commit.finish():
-                    expected.append(commit)
-            self._settled.notify_all()
-            self._follow((change.name for commit in commits for change in commit.changes), events)
-        call_back(expected, self._deliver)  # without the lock: see `SharedPipeline`
+        try:
+            with self._lock:
+                for commit in commits:
+                    self._in_flight.popleft()  # they are told in the order of their submission
+                    if commit.error is None:
+                        commit.error = error
+                    if commit.error is None:
+                        events += self._directory.apply(commit.staged)
+                    else:
+                        self._directory.abandon(commit.staged)
+                        self._fail_dependents(commit)
+                    if commit.note is not None:
+                        commit.note(commit.error)
+                    if commit.finish():
+                        expected.append(commit)
+                self._settled.notify_all()
+                self._follow((change.name for commit in commits for change in commit.changes), events)
+        finally:
+            call_back(expected, self._deliver)  # without the lock: see `SharedPipeline`
 
     def _fail_dependents(self, failed: Commit[Any]) -> None:
         names = {change.name for change in failed.changes}

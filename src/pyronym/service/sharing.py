@@ -44,6 +44,10 @@ class Sharing(Changes):
         """Have changes of one turn of an event loop committed together: see `Committer.gather`."""
         self._pipeline.gather_by(at_end_of_turn)
 
+    def hurry(self) -> None:
+        """Have changes committed at once that wait: see `Committer.hurry`."""
+        self._pipeline.hurry()
+
     def adopt(self, own: Record) -> Outcome[None]:
         """Know the record of the name server itself, of which other nodes do not: each has one of its own."""
         self._directory.follow([Change(own.name, own)], self._directory.revision)
@@ -55,9 +59,7 @@ class Sharing(Changes):
         condition = Condition.ABSENT_OR_UNCHANGED
         if name in directory.staged_names and directory.upcoming(name) is not directory.get(name):
             condition = Condition.NONE  # a change of this node's own is on its way, and whatever is there is ours
-        basis = Basis(condition, directory.revision)
-        again = partial(self.put, record, value, note)
-        return self._pipeline.write([Change(name, record)], value, note, basis, again)
+        return self._share(Change(name, record), value, note, condition, partial(self.put, record, value, note))
 
     def put_decided(self, name: str, decide: Decide, value: T, note: Note | None) -> Outcome[T]:
         """See `Changes`."""

@@ -109,7 +109,8 @@ class Requests:
     def __init__(self, service: NameService, protocol: int, settings: Settings, lane: Lane) -> None:
         self._get: Callable[[str], Record | None] = service.get
         self._register: Callable[..., Outcome[None]] = service.register
-        self._register_all: Callable[[Sequence[Record]], Outcome[bool]] = service.register_all
+        self._register_all: Callable[[Sequence[Record]], Outcome[bool]] | None = service.register_all
+        """None where they are registered one by one."""
         self._lane = lane
         self.squeeze = Squeeze(protocol, active=settings.compression)
         self._forms = {
@@ -123,7 +124,7 @@ class Requests:
         requests = copy(self)
         requests._get = guard.straight_get
         requests._register = guard.straight_register
-        requests._register_all = guard.register_all
+        requests._register_all = None
         return requests
 
     def find(self, serializer_id: int, payload: bytes, batch: int) -> bytes | Pending | None:
@@ -174,6 +175,8 @@ class Requests:
 
     def _make_all(self, payload: bytes) -> bytes | Pending | None:
         """Register all that a batch is to register, together: in 2.7 microseconds each, 8.6 on the general road."""
+        if self._register_all is None:
+            return None
         text = payload.decode("latin-1")
         if _REGISTER_BATCH.fullmatch(text) is None:
             return None

@@ -36,7 +36,7 @@ class Told:
             changes += [Change(name, None) for name in known if name not in found and name != NAMESERVER_NAME]
             self._told(self._make(revision, changes, frozenset()))
 
-    def _make(self, revision: int, changes: Iterable[Change], departed: frozenset[str]) -> list[Event]:
+    def _make(self, revision: int, changes: Sequence[Change], departed: frozenset[str]) -> list[Event]:
         ended = {
             change.name: change
             for change in changes

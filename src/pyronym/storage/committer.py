@@ -85,12 +85,18 @@ class Committer(Generic[ItemT]):
         if error is not None:
             raise error
 
+    def hurry(self) -> None:
+        """Begin at once with what waits: somebody waits for it, perhaps in the thread that was to say when."""
+        if self._threads:
+            self._tell_of_work()
+
     def close(self) -> None:
         """Finish what waits, then close the storage, and raise what that raises. A second close does nothing."""
         with self._lock:
             self._closed = True
         if self._threads:
-            self._tell_of_work()
+            self._told = True
+            self._wake.put(True)  # whatever another thread is about to tell: behind this comes the end
             for _ in self._threads:
                 self._wake.put(False)
             for thread in self._threads:

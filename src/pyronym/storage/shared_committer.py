@@ -38,15 +38,19 @@ class SharedCommitter(Committer[SharedItemT]):
         self._under_way: set[str] = set()
         """The names whose changes are being made."""
         self._telling = threading.Lock()
+        self._well_at = 0.0
+        """When the latest began of those transactions that have succeeded."""
 
     def _write_all(self) -> None:
         while True:
             items, names = self._chosen()
             if not items:
                 return
-            self._write(items)
-            with self._choosing:
-                self._under_way -= names
+            try:
+                self._write(items)
+            finally:
+                with self._choosing:
+                    self._under_way -= names
 
     def _chosen(self) -> tuple[Sequence[SharedItemT], set[str]]:
         """What is to be made next, and the names in it. Nothing while that has to wait for what is under way: whoever
@@ -56,34 +60,48 @@ class SharedCommitter(Committer[SharedItemT]):
             self._next += self._taken()
             if not self._next:
                 return (), set()
-            count = self._shared.portion(self._next)
-            items = self._next[:count]
+            items = self._next[: self._portion()]
             names = {change.name for item in items for change in item.changes}
             if 2 * len(names) < len(self._under_way) or not names.isdisjoint(self._under_way):
                 return (), set()
-            del self._next[:count]
+            del self._next[: len(items)]
             self._under_way |= names
             if self._next:
                 self._wake.put(True)  # for another thread
             return items, names
 
+    def _portion(self) -> int:
+        try:
+            return self._shared.portion(self._next)
+        except Exception:  # a bug of the storage: to make the first of them will show whose it is
+            _log.exception("%s failed in an unexpected way", self._shared.description)
+            return 1
+
     def _write(self, items: Sequence[SharedItemT]) -> None:
         began = time.perf_counter()
         try:
             errors = self._shared.transact(items)
+            assert len(errors) == len(items), "one for each, or None"
         except Exception as problem:  # a bug of the storage: the callers must hear of it, and others must go on
             _log.exception("%s failed in an unexpected way", self._shared.description)
             why = f"it is unknown whether it was changed ({problem!r})"
             errors = [failure("cannot write to", self._shared.description, why, "see the log")] * len(items)
         with self._telling:
             self.health.took(time.perf_counter() - began, sum(len(item.changes) for item in items))
-            self._tell_each(items, errors)
+            self._tell_each(items, errors, began)
 
-    def _tell_each(self, items: Sequence[SharedItemT], errors: Sequence[StorageError | None]) -> None:
+    def _tell_each(self, items: Sequence[SharedItemT], errors: Sequence[StorageError | None], began: float) -> None:
         if not any(errors):
-            self.health.note(None)
+            self._note(None, began)
             self._tell(items, None)
             return
         for error, neighbours in groupby(zip(items, errors, strict=True), key=lambda pair: pair[1]):
-            self.health.note(error)
+            self._note(error, began)
             self._tell([item for item, _ in neighbours], error)
+
+    def _note(self, error: StorageError | None, began: float) -> None:
+        """How the storage is; not from a failure that is told of late, after what began later has succeeded."""
+        if error is None:
+            self._well_at = max(self._well_at, began)
+        if error is None or began > self._well_at:
+            self.health.note(error)
