@@ -366,14 +366,14 @@ def test_who_does_not_finish_messages_holds_only_so_much_memory(
 def test_large_calls_that_wait_to_be_read_count_as_memory_that_is_held(
     target: Target, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, flags: int
 ) -> None:
-    gate, read = threading.Event(), call.Invocation._read
+    gate, read = threading.Event(), call.Call._read
 
-    def read_when_the_gate_is_open(invocation: call.Invocation) -> None:
+    def read_when_the_gate_is_open(invocation: call.Call) -> None:
         if len(invocation._request.data) > call.LARGE_PAYLOAD:
             assert gate.wait(PATIENCE)
         read(invocation)
 
-    monkeypatch.setattr(call.Invocation, "_read", read_when_the_gate_is_open)
+    monkeypatch.setattr(call.Call, "_read", read_when_the_gate_is_open)
     with hosting(target, max_held=3_000_000) as daemon, ExitStack() as stack:
         clients = [stack.enter_context(connected(daemon, "target")) for _ in range(READERS + 4)]
         for client in clients:
@@ -390,13 +390,13 @@ def test_a_large_oneway_call_is_read_before_the_next_call_is_taken(
 ) -> None:
     """Or one client could have a thousand of them waiting. It is not waited for until it is done."""
     events: list[str] = []
-    read = call.Invocation._read
+    read = call.Call._read
 
-    def read_and_tell(invocation: call.Invocation) -> None:
+    def read_and_tell(invocation: call.Call) -> None:
         read(invocation)
         events.append(invocation.steps[0][0])
 
-    monkeypatch.setattr(call.Invocation, "_read", read_and_tell)
+    monkeypatch.setattr(call.Call, "_read", read_and_tell)
     with hosting(target) as daemon, connected(daemon, "target") as client:
         big = client.call_message("hold_all", [2, "x" * (2 * call.LARGE_PAYLOAD)], flags=Flag.ONEWAY)
         client.sock.sendall(big + client.call_message("hold_all", [2, ""]))
@@ -409,14 +409,14 @@ def test_what_was_read_of_a_refused_call_is_given_up_without_the_garbage_collect
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It seldom looks at what is old, and a payload of 16 MB can be a list of 16 MB when it is refused."""
-    calls: list[weakref.ref[call.Invocation]] = []
-    read = call.Invocation._read
+    calls: list[weakref.ref[call.Call]] = []
+    read = call.Call._read
 
-    def read_and_note(invocation: call.Invocation) -> None:
+    def read_and_note(invocation: call.Call) -> None:
         calls.append(weakref.ref(invocation))
         read(invocation)
 
-    monkeypatch.setattr(call.Invocation, "_read", read_and_note)
+    monkeypatch.setattr(call.Call, "_read", read_and_note)
     monkeypatch.setattr(LIMITS, "elements", call.LARGE_PAYLOAD)
     with hosting(target) as daemon, connected(daemon, "target") as client:
         gc.disable()
@@ -505,7 +505,7 @@ def test_calls_that_unfold_to_too_much_are_refused_and_counted(target: Target, p
 def test_refused_calls_are_forgotten_without_the_garbage_collector(target: Target, data: bytes) -> None:
     made, forgotten = [], threading.Event()
 
-    class Noted(call.Invocation):
+    class Noted(call.Call):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             made.append(weakref.ref(self, lambda _: forgotten.set()))
@@ -514,7 +514,7 @@ def test_refused_calls_are_forgotten_without_the_garbage_collector(target: Targe
     gc.disable()
     try:
         with pytest.MonkeyPatch.context() as patch, hosting(target, max_message_size=100_000_000) as daemon:
-            patch.setattr(session, "Invocation", Noted)
+            patch.setattr(session, "Call", Noted)
             with connected(daemon, "target") as client:
                 message = Message(PYRO5, MessageType.INVOKE, 1, 0, 0, data)
                 client.sock.sendall(encode(message, limit=10**7, compress=True))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import reprlib
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence, Sized
 from typing import Any, Final
 
@@ -64,7 +63,7 @@ class Binder:
             hosted.release(bound)
 
 
-class Call(ABC):
+class Call:
     """One invoke message. The shell performs it with `run` and then gives it back to its session.
 
     `inline`: it never blocks and runs on the event loop; otherwise it belongs in a worker thread.
@@ -77,12 +76,10 @@ class Call(ABC):
     `steps`: what is called, as (method, arguments, keywords), when that is known; several in a batch.
     `method`, `result`: how it is counted, see `rpc.tally`.
     `began`: when it was taken from its session, if anybody measures that.
+
+    `failure`: what its first step has failed with already.
     """
 
-    inline = True
-    is_read = True
-    never_blocks = True
-    detached = False
     fatal = False
     reply = b""
     complaints: tuple[Complaint, ...] = ()
@@ -90,53 +87,6 @@ class Call(ABC):
     method = OTHER
     result = DONE
     began: float | None = None
-
-    def __init__(self, request: Message, binder: Binder, settings: Settings, replies: Replies) -> None:
-        self._request = request
-        self._binder = binder
-        self._settings = settings
-        self._replies = replies
-        self._oneway = bool(request.flags & Flag.ONEWAY)
-
-    @property
-    def held(self) -> int:
-        """Bytes of the call that are kept until it is read."""
-        return 0 if self.is_read else len(self._request.data)
-
-    def forget(self) -> None:
-        """Nobody waits for the call any longer: drop what is kept of it until it is read."""
-        if not self.is_read:
-            self._request = self._request._replace(data=b"")
-
-    @abstractmethod
-    def run(self) -> Generator[Any, Any, None]:
-        """Perform the call, as a generator: it yields what must be waited for (a Deferred or an awaitable), and is sent
-        the result or thrown the exception; or IN_WORKER, to be gone on with in a worker thread. When it ends, `reply`
-        is there.
-        """
-
-    def _fail(self, problem: Exception) -> None:
-        log.debug("call from %s failed: %r", self._binder.peer.remote, problem)
-        self.result = self._counted_as(problem)
-        if not self._oneway:
-            self._attach_traceback(problem)
-            self.reply = self._replies.error(self._request, problem)
-
-    def _counted_as(self, problem: Exception) -> str:
-        return type(problem).__name__
-
-    def _attach_traceback(self, problem: Exception) -> None:
-        lines = traceback_lines(problem, detailed=self._settings.detailed_traceback)
-        problem._pyroTraceback = lines  # type: ignore[attr-defined]  # the attribute that all Pyro clients read
-
-
-def method_of(begun: Begun) -> str:
-    """What a call counts as that the straight road has begun: no others have to be waited for."""
-    return BATCH if begun.flags else REGISTER
-
-
-class Invocation(Call):
-    """A call of which nothing but its message is known yet. `failure`: what its first step has failed with already."""
 
     def __init__(
         self,
@@ -147,8 +97,12 @@ class Invocation(Call):
         replies: Replies,
         failure: Exception | None = None,
     ) -> None:
-        super().__init__(request, binder, settings, replies)
+        self._request = request
         self._serializer = serializer
+        self._binder = binder
+        self._settings = settings
+        self._replies = replies
+        self._oneway = bool(request.flags & Flag.ONEWAY)
         self._batch = bool(request.flags & Flag.BATCH)
         self._room = MAX_BATCH_RESULTS
         self._failure: Exception | None = None
@@ -161,6 +115,16 @@ class Invocation(Call):
         self._look_where_it_goes()
         self.inline = self.is_read and self.never_blocks
         self.detached = self._oneway and not self.inline
+
+    @property
+    def held(self) -> int:
+        """Bytes of the call that are kept until it is read."""
+        return 0 if self.is_read else len(self._request.data)
+
+    def forget(self) -> None:
+        """Nobody waits for the call any longer: drop what is kept of it until it is read."""
+        if not self.is_read:
+            self._request = self._request._replace(data=b"")
 
     def _look_where_it_goes(self) -> None:
         self.never_blocks = self.is_read and (self._failure is not None or self._hosted.inline)
@@ -188,11 +152,6 @@ class Invocation(Call):
             known = self._batch or method in hosted.members(request.protocol).methods
             self.method = BATCH if self._batch else method if known else OTHER
 
-    def _counted_as(self, problem: Exception) -> str:
-        # What methods of users raise may be of any class.
-        is_ours = self._failure is not None or self._hosted.inline
-        return super()._counted_as(problem) if is_ours else FAILED
-
     def _complain(self, problem: Exception) -> None:
         # What methods of users raise is their own affair.
         if self._failure is not None or self._hosted.inline:
@@ -200,7 +159,10 @@ class Invocation(Call):
             self.complaints += (complaint,) if complaint is not None else ()
 
     def run(self) -> Generator[Any, Any, None]:
-        """Find the method, call it, and answer."""
+        """Perform the call, as a generator: it yields what must be waited for (a Deferred or an awaitable), and is sent
+        the result or thrown the exception; or IN_WORKER, to be gone on with in a worker thread. When it ends, `reply`
+        is there.
+        """
         try:
             if not self.is_read:
                 self.is_read = self._decode()
@@ -270,6 +232,22 @@ class Invocation(Call):
         self.result = self._counted_as(problem)
         results.append(BatchFailure(problem))
 
+    def _fail(self, problem: Exception) -> None:
+        log.debug("call from %s failed: %r", self._binder.peer.remote, problem)
+        self.result = self._counted_as(problem)
+        if not self._oneway:
+            self._attach_traceback(problem)
+            self.reply = self._replies.error(self._request, problem)
+
+    def _counted_as(self, problem: Exception) -> str:
+        # What methods of users raise may be of any class.
+        is_ours = self._failure is not None or self._hosted.inline
+        return type(problem).__name__ if is_ours else FAILED
+
+    def _attach_traceback(self, problem: Exception) -> None:
+        lines = traceback_lines(problem, detailed=self._settings.detailed_traceback)
+        problem._pyroTraceback = lines  # type: ignore[attr-defined]  # the attribute that all Pyro clients read
+
     def _resolve(self, target: object, name: str, args: Any, kwargs: Any) -> Callable[[], object]:
         require_expose = self._hosted.require_expose
         if not self._hosted.inline:
@@ -310,6 +288,11 @@ class Invocation(Call):
             annotations["STRM"] = stream_id.encode()
         problem = ProtocolError("result of call is an iterator")
         self.reply = self._replies.error(self._request, problem, Flag.ITEM_STREAM, annotations)
+
+
+def method_of(begun: Begun) -> str:
+    """What a call counts as that the straight road has begun: no others have to be waited for."""
+    return BATCH if begun.flags else REGISTER
 
 
 def _batch_steps(calls: object) -> list[Step]:

@@ -17,7 +17,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 from pyronym.errors import DaemonError, ProtocolError, PyroError, SerializeError
-from pyronym.rpc.call import LARGE_PAYLOAD, Binder, Call, Invocation, method_of
+from pyronym.rpc.call import LARGE_PAYLOAD, Binder, Call, method_of
 from pyronym.rpc.hosting import Address, Host, Peer, StraightRoad
 from pyronym.rpc.offences import Complaint, Offence, complaint_about
 from pyronym.rpc.replies import NO_FLAGS, Replies
@@ -182,7 +182,7 @@ class ServerSession:
         request, replies = begun.request, self._replies
         failure = None if isinstance(problem, DeclinedError) else problem
         serializer = replies.accepted_serializer(request)
-        self._current = Invocation(request, serializer, self._binder, self._settings, replies, failure)
+        self._current = Call(request, serializer, self._binder, self._settings, replies, failure)
         return self._current
 
     def close(self) -> None:
@@ -215,7 +215,7 @@ class ServerSession:
             self._out.append(self._replies.error(message, problem))
             self.close()
             return None
-        return Invocation(message, serializer, self._binder, self._settings, self._replies)
+        return Call(message, serializer, self._binder, self._settings, self._replies)
 
     def _connect(self, message: Message) -> None:
         if self._refusal is not None:

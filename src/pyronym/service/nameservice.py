@@ -122,7 +122,7 @@ class NameService:
         self._changes.gather_by(at_end_of_turn)
 
     def hurry(self) -> None:
-        """To be called by who is about to wait for a change, in any thread: that may be the one whose turn has to end."""
+        """To be called by who is about to wait for a change: the thread may be the one whose turn would have to end."""
         self._changes.hurry()
 
     def close(self) -> None:
