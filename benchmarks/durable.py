@@ -9,9 +9,8 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from benchmarks import servers
-from benchmarks.load import Result
-from benchmarks.lookups import Contender, rates
+from benchmarks import etcd_client, servers
+from benchmarks.lookups import NAMES_OF_ROUND, Contender
 from benchmarks.messages import PYRO4, PYRO5, Wire, etcd_puts, register
 from benchmarks.rows import Bench, Findings, Plot, Row, Target, Values
 
@@ -19,11 +18,11 @@ OURS_SQL, OURS_DBM = "pyronym, sql", "pyronym, dbm"
 STOCK4_SQL, STOCK4_DBM = "stock Pyro4, multiplex, sql", "stock Pyro4, multiplex, dbm"
 STOCK5_SQL = "stock Pyro5, multiplex, sql"
 ETCD = "etcd put"
-ETCD50 = "etcd put, 50 connections"
 SECTION = "Durable registrations"
 CURVE = (1, 4, 16, 64, 256)
 MANY = 64
 ETCD_CLIENTS = 50
+ETCD50, PREPARED50 = f"etcd's client, {ETCD_CLIENTS} connections", f"prepared etcd puts, {ETCD_CLIENTS} connections"
 
 
 def measure_durable(bench: Bench) -> Findings:
@@ -46,8 +45,10 @@ def measure_durable(bench: Bench) -> Findings:
                 label: partial(_run, contender, bench, connections, step) for label, contender in contenders.items()
             }
             if connections == MANY and ETCD in contenders:
-                measures[ETCD50] = partial(_run, contenders[ETCD], bench, ETCD_CLIENTS, step)
-            values = rates(bench.rounds_of(f"durable registrations, {connections} connections", measures))
+                measures[PREPARED50] = partial(_run, contenders[ETCD], bench, ETCD_CLIENTS, step)
+                if etcd_client.is_installed():
+                    measures[ETCD50] = partial(_put, contenders[ETCD], bench)
+            values = bench.rounds_of(f"durable registrations, {connections} connections", measures)
             rates_at[connections] = values
             for label in contenders:
                 plot.curves.setdefault(label, {})[str(connections)] = values[label]
@@ -87,23 +88,28 @@ def fsyncs_per_second(folder: Path, seconds: float = 1.0) -> float:
     return writes / took
 
 
-def _run(contender: Contender, bench: Bench, connections: int, step: int, number: int) -> Result:
+def _run(contender: Contender, bench: Bench, connections: int, step: int, number: int) -> float:
     # Every measurement registers names that no other has registered.
-    return contender.run(bench.seconds, connections, step * bench.rounds + number)
+    return contender.run(bench.seconds, connections, step * bench.rounds + number).rate
+
+
+def _put(etcd: Contender, bench: Bench, number: int) -> float:
+    return etcd_client.put(etcd.server.port, ETCD_CLIENTS, ETCD_CLIENTS, bench.seconds, number * NAMES_OF_ROUND)
 
 
 def _rows(one: Mapping[str, list[float]], many: Mapping[str, list[float]]) -> list[Row]:
     def chosen(values: Mapping[str, list[float]], *labels: str) -> Values:
         return {label: values[label] for label in labels if label in values}
 
-    sql = (Target(30, peer=STOCK4_SQL), Target(2, peer=ETCD50))
+    etcd = [label for label in (ETCD50, PREPARED50) if label in many]
+    sql = (Target(30, peer=STOCK4_SQL), *(Target(2, peer=label) for label in etcd))
     return [
         Row(
             SECTION,
             f"sql, {MANY} connections",
             "/s",
             OURS_SQL,
-            chosen(many, OURS_SQL, STOCK4_SQL, STOCK5_SQL, ETCD50),
+            chosen(many, OURS_SQL, STOCK4_SQL, STOCK5_SQL, *etcd),
             sql,
         ),
         Row(
