@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import struct
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from serving import PATIENCE, connected, serving
 
+from pyronym.client.proxy import Proxy
 from pyronym.errors import NamingError
 from pyronym.rpc.exposed import Members, expose
 from pyronym.rpc.hosting import Hosted, Peer, StraightRoad
-from pyronym.rpc.tally import Asked
+from pyronym.rpc.tally import BATCH, LOOKUP, REGISTER, Asked
 from pyronym.serializers.registry import serializer_by_name
 from pyronym.server.daemon import Daemon
+from pyronym.server.nameserver import NameServerDaemon
+from pyronym.service.commit import Commit
 from pyronym.settings import Settings
+from pyronym.uri import NAMESERVER_NAME
 from pyronym.wire.message import PYRO4, PYRO5
-from pyronym.wire.straight import Pending, Pyro4Road, Pyro5Road, Squeeze
+from pyronym.wire.straight import Begun, Pending, Pyro4Road, Pyro5Road, Squeeze
 
 BOTH = pytest.mark.parametrize("protocol", [PYRO4, PYRO5])
+DIALECT = {PYRO4: 4, PYRO5: 5}
 
 
 class Outcome(Future[object]):
@@ -258,3 +265,59 @@ def test_how_long_it_takes_is_told_to_who_asks(registrar: Registrar) -> None:
         client.receive()
         look_at_the_loop(daemon)
         assert pulse.latencies["register"].count == 1
+
+
+@contextmanager
+def naming(protocol: int, storage: str) -> Iterator[tuple[NameServerDaemon, Proxy]]:
+    """A name server, and a proxy for it that is connected."""
+    with serving(NameServerDaemon("127.0.0.1", 0, storage=storage)) as daemon:
+        with Proxy(daemon.uriFor(NAMESERVER_NAME), protocol=DIALECT[protocol]) as names:
+            names._pyroTimeout = PATIENCE
+            names._pyroBind()
+            yield daemon, names
+
+
+def register_two(names: Proxy) -> None:
+    """In one batch."""
+    batch = names._pyroBatch()
+    batch.register("b1", "PYRO:o@h:1")
+    batch.register("b2", "PYRO:o@h:1")
+    assert list(batch()) == [None, None]
+
+
+@contextmanager
+def collector_off() -> Iterator[None]:
+    """Circles stay, and what there is already is not among the objects that the collector shows."""
+    gc.disable()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.enable()
+
+
+@BOTH
+def test_those_answered_at_once_are_told_by_their_methods(protocol: int) -> None:
+    with naming(protocol, "memory") as (daemon, names):
+        pulse = daemon._clients.pulse
+        pulse.samples = 6
+        names.register("a", "PYRO:o@h:1")
+        for _ in range(2):
+            register_two(names)
+        for _ in range(3):
+            names.lookup("a")
+        assert pulse.samples == 0
+        told = {method: latency.count for method, latency in pulse.latencies.items()}
+        assert told == {REGISTER: 1, BATCH: 2, LOOKUP: 3}
+
+
+@BOTH
+def test_nothing_is_left_to_the_garbage_collector_when_it_is_answered(tmp_path: Path, protocol: int) -> None:
+    with naming(protocol, f"sql:{tmp_path}/names") as (daemon, names), collector_off():
+        names.register("a", "PYRO:o@h:1")
+        register_two(names)
+        assert daemon._tally.lanes[protocol].awaited == {REGISTER: 1, BATCH: 1}
+        daemon.nameserver.close()  # so that the thread that commits has let go of what it had, too
+        look_at_the_loop(daemon)
+        assert [thing for thing in gc.get_objects() if type(thing) in (Begun, Commit)] == []

@@ -10,6 +10,7 @@ from pyronym.client.locate import locate
 from pyronym.errors import BadPatternError, NameTakenError, NamingError, StorageError
 from pyronym.naming import NameServerDaemon
 from pyronym.rpc.exposed import exposed_members
+from pyronym.server.daemon import Daemon
 from pyronym.server.start import serve
 from pyronym.service import pyro4, pyro5
 from pyronym.service.requests import MANY_NAMES
@@ -184,6 +185,27 @@ def test_registrations_that_the_loop_reads_together_are_committed_together(runni
         with client:
             assert client.value(client.receive()) is None
     assert list(map(sorted, commits)) == [["n0", "n1", "n2", "n3", "n4"]]
+
+
+@pytest.mark.parametrize("whose", ["its own", "those of a daemon that its loop drives"])
+def test_when_clients_leave_the_program_can_remove_names_in_the_thread_of_the_loop(tmp_path, whose):
+    removed, has_removed = [], threading.Event()
+
+    def remove(client):
+        removed.append(daemon.nameserver.remove("x"))
+        has_removed.set()
+
+    daemon = NameServerDaemon("127.0.0.1", 0, storage=f"sql:{tmp_path}/names")
+    with serving(daemon), Daemon("127.0.0.1") as other:
+        daemon.combine(other)
+        left = daemon if whose == "its own" else other
+        left.clientDisconnect = remove
+        daemon.nameserver.register("x", "PYRO:o@h:1")
+        connected(left).sock.close()
+        in_time = has_removed.wait(WAIT)
+        daemon.nameserver.close()  # a loop that waits for a change goes on with this
+        assert in_time
+    assert removed == [1]
 
 
 @pytest.mark.parametrize("kind", ["sql", "dbm"])
