@@ -8,9 +8,9 @@ from holding import hold
 
 from etcd_cluster import wait_until
 from pyronym.directory.record import EXPIRED, REGISTERED, REMOVED, UPDATED
-from pyronym.errors import NameTakenError, SecurityError, StorageError, UnchangedError, UnknownNameError
+from pyronym.errors import LimitError, NameTakenError, SecurityError, StorageError, UnchangedError, UnknownNameError
 from pyronym.service.leasing import Holder, Renewal
-from pyronym.service.permissions import Client, parse_permissions
+from pyronym.service.permissions import OPEN, Client, parse_permissions
 from pyronym.service.pipeline import waited_for
 from pyronym.storage.etcd.transport import Transport
 
@@ -141,6 +141,39 @@ def test_a_removal_counts_only_what_it_removed(two):
         with ThreadPoolExecutor(2) as pool:
             assert sum(pool.map(remove, two)) == 20
         wait_until(lambda: b.count() == a.count() == 0, "nothing is left")
+
+
+def test_a_removal_that_another_node_was_faster_with_is_not_noted(cluster, prefix, node):
+    a, late = node(cluster.url(prefix)), node(cluster.url(prefix))
+    for name in ("theirs", "ours"):
+        register(a, name)
+        knows(late, name)
+    noted = []
+
+    def note(changes, error):
+        noted.extend((change.name, error) for change in changes)
+
+    release = hold(late.node._storage._follower)
+    try:
+        assert waited_for(a.remove(["theirs"])) == 1
+        outcome = late.remove(["theirs", "ours"], note=note)
+    finally:
+        release()
+    assert waited_for(outcome) == 1
+    assert noted == [("ours", None)]
+
+
+def test_a_name_that_could_not_be_registered_does_not_count_for_its_client(cluster, prefix, node):
+    service = node(cluster.url(prefix), max_names_per_client=1)
+    grant = OPEN.grant(Client(None, None, None, "10.0.0.1"))
+    for _ in range(2):
+        with pytest.raises(StorageError, match="surrogate"):
+            register(service, "half\ud800", grant=grant)
+        with pytest.raises(StorageError, match="surrogate"):
+            register(service, "name", "PYRO:\udfff@h:1", grant=grant)
+    register(service, "fits", grant=grant)
+    with pytest.raises(LimitError, match=r"10\.0\.0\.1 has registered 1 "):
+        register(service, "more", grant=grant)
 
 
 def test_many_names_are_removed_in_several_transactions(two):

@@ -145,6 +145,22 @@ def test_to_register_again_begins_another_lease_and_without_one_ends_it(service,
     assert service.get("name").lease is None
 
 
+def test_a_lease_that_is_replaced_in_the_commit_that_begins_it_ends_nothing(clock, tmp_path):
+    service = served(SqliteStore(str(tmp_path / "names")), clock)
+    turn = []
+    service.gather_by(turn.append)
+    leases = [service.new_lease(10), None]
+    outcomes = [service.register("name", URI, NO_TAGS, lease=lease) for lease in leases]
+    turn[0]()
+    for outcome in outcomes:
+        done(outcome)
+    assert service.health.times.commits == 1
+    service.gather_by(lambda commit: commit())
+    pass_time(service, clock, 1000)
+    assert service.get("name").lease is None
+    service.close()
+
+
 def test_new_tags_do_not_touch_the_lease(service, clock):
     lease = register(service, "name", 10)
     done(service.set_metadata("name", frozenset({"t"})))

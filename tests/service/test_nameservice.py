@@ -3,11 +3,13 @@
 import gc
 import queue
 import threading
+import weakref
 
 import pytest
 
 from pyronym.directory.record import Record
 from pyronym.errors import NameTakenError, StorageError, UnknownNameError
+from pyronym.service.alarm import Alarm
 from pyronym.service.nameservice import NameService
 from pyronym.storage.mapping import MappingStore
 from pyronym.storage.memory import MemoryStorage
@@ -278,6 +280,22 @@ def test_what_is_delivered_comes_when_others_can_use_the_service_again(service, 
     assert counts.get_nowait() == 1
 
 
+def test_callers_are_called_back_although_what_follows_their_changes_fails(service, storage, monkeypatch, caplog):
+    def fail(alarm, when):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Alarm, "by", fail)
+    called = queue.SimpleQueue()
+    for name, lease in (("leased", service.new_lease(60)), ("other", None)):
+        outcome = service.register(name, uri(1), NO_TAGS, lease=lease)
+        outcome.add_done_callback(called.put)
+        storage.open_for(1)
+        assert called.get(timeout=WAIT) is outcome
+    assert "can't start new thread" in caplog.text
+    assert service.get("leased").lease is not None
+    assert service.get("other") is not None
+
+
 def test_a_batch_with_the_name_of_the_name_server_is_left_to_be_registered_one_by_one(service):
     records = [Record("a", uri(1)), Record(NAMESERVER_NAME, uri(2))]
     assert service.register_all(records) is False
@@ -314,6 +332,28 @@ def test_a_callback_that_comes_late_is_called_at_once(service, storage):
     called = []
     outcome.add_done_callback(called.append)
     assert called == [outcome]
+
+
+def test_a_callback_that_was_called_is_kept_by_nothing(service, storage):
+    class Caller:
+        def __init__(self):
+            self.called = False
+
+        def __call__(self, outcome):
+            self.called = True
+
+    delivered = queue.SimpleQueue()
+    service.deliver = delivered.put
+    outcome = service.register("a", uri(1), NO_TAGS)
+    caller = Caller()
+    outcome.add_done_callback(caller)
+    storage.open_for(1)
+    delivered.get(timeout=WAIT)()
+    assert caller.called
+    kept = weakref.ref(caller)
+    del caller
+    assert kept() is None
+    assert outcome.done()
 
 
 def test_waiting_for_an_outcome_can_be_given_up(service):

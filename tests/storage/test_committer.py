@@ -1,4 +1,5 @@
 import logging
+import queue
 import threading
 from dataclasses import dataclass, field
 
@@ -149,12 +150,61 @@ def test_others_do_not_wait_for_a_loop_that_has_not_ended_its_turn(committer, st
     assert storage.commits == [["a", "b"], ["c"]]
 
 
+def test_who_is_in_a_hurry_does_not_wait_for_the_end_of_a_turn(committer, storage, owner):
+    turn = Turn()
+    committer.gather = turn.ask
+    storage.let(1000)
+    for name in "ab":
+        committer.submit(Item(name))
+    committer.hurry()
+    owner.wait()
+    assert owner.told == [(["a", "b"], None)]
+    turn.end()
+    committer.submit(Item("c"))
+    committer.hurry()
+    owner.wait()
+    assert owner.told[1:] == [(["c"], None)]
+
+
+def test_a_hurry_before_there_is_anything_does_not_keep_back_what_comes(committer, storage, owner):
+    committer.hurry()
+    storage.let(1000)
+    committer.submit(Item("a"))
+    owner.wait()
+    assert owner.told == [(["a"], None)]
+
+
 def test_closing_finishes_what_waits_for_the_end_of_a_turn_that_never_comes(committer, storage, owner):
     committer.gather = Turn().ask
     storage.let(1000)
     committer.submit(Item("a"))
     committer.close()
     assert owner.told == [(["a"], None)]
+
+
+def test_closing_finishes_what_a_loop_is_only_about_to_tell_of(committer, storage, owner):
+    turn = Turn()
+    loop = threading.Thread(target=turn.end)
+    about_to, may_go_on = threading.Event(), threading.Event()
+
+    class Held(queue.SimpleQueue):
+        def put(self, item):
+            if threading.current_thread() is loop:
+                about_to.set()
+                assert may_go_on.wait(TIMEOUT)
+            super().put(item)
+
+    committer._wake = Held()
+    committer.gather = turn.ask
+    storage.let(1000)
+    committer.submit(Item("a"))
+    loop.start()
+    assert about_to.wait(TIMEOUT)
+    committer.close()
+    may_go_on.set()
+    loop.join(TIMEOUT)
+    assert owner.told == [(["a"], None)]
+    assert storage.closed == 1
 
 
 def test_nothing_is_told_before_it_is_durable(committer, storage, owner):

@@ -4,6 +4,7 @@ import queue
 import threading
 from dataclasses import dataclass, field
 
+import pytest
 from generated import put
 
 from pyronym.errors import StorageError
@@ -11,6 +12,7 @@ from pyronym.storage.shared import Basis, Condition
 from pyronym.storage.shared_committer import SharedCommitter
 
 TIMEOUT = 30
+LOST = StorageError("lost")
 
 
 @dataclass(eq=False)
@@ -60,6 +62,9 @@ class Owner:
     def hear(self, count):
         """Have those who are gathered make their changes; wait until so many have been told."""
         self.held.pop()()
+        self.wait(count)
+
+    def wait(self, count):
         for _ in range(count):
             assert self._told.acquire(timeout=TIMEOUT)
 
@@ -185,17 +190,15 @@ def test_what_waits_is_made_before_the_storage_is_closed():
 
 
 def test_neighbours_hear_of_it_together_if_the_same_has_come_of_them():
-    lost = StorageError("lost")
-
     class Losing(Storage):
         def portion(self, items):
             return len(items)
 
         def transact(self, items):
-            return [lost if item.name == "c" else None for item in items]
+            return [LOST if item.name == "c" else None for item in items]
 
     outcomes, _ = outcomes_of(Losing(), "abcde")
-    assert outcomes == [("ab", None), ("c", lost), ("de", None)]
+    assert outcomes == [("ab", None), ("c", LOST), ("de", None)]
 
 
 def test_a_transaction_that_fails_in_an_unexpected_way_takes_no_other_with_it():
@@ -210,3 +213,69 @@ def test_a_transaction_that_fails_in_an_unexpected_way_takes_no_other_with_it():
     assert outcomes["a"] is outcomes["c"] is None
     assert "it is unknown whether it was changed (RuntimeError('a bug')); see the log" in str(outcomes["b"])
     assert health.times.commits == 3
+
+
+def test_a_storage_that_cannot_say_how_much_it_makes_is_given_one_item_at_a_time(caplog):
+    class Confused(Storage):
+        def portion(self, items):
+            raise RuntimeError("a bug of portions")
+
+    owner = Owner(Confused())
+    for _ in range(2):
+        owner.submit("aba")
+        owner.hear(3)
+    owner.committer.close()
+    assert sorted(owner.outcomes) == [("a", None)] * 4 + [("b", None)] * 2
+    assert "a bug of portions" in caplog.text
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize("error", [None, LOST])
+def test_a_transaction_that_tells_too_few_outcomes_or_too_many_has_failed(count, error, caplog):
+    class Miscounting(Storage):
+        def portion(self, items):
+            return min(len(items), 2)
+
+        def transact(self, items):
+            return [error] * count if not owner.outcomes else [None] * len(items)
+
+    owner = Owner(Miscounting())
+    owner.submit("ab")
+    owner.hear(2)
+    ((names, told),) = owner.outcomes
+    assert names == "ab"
+    assert "it is unknown whether it was changed" in str(told)
+    for names in ("ab", "c"):  # the same names, and another one
+        owner.submit(names)
+        owner.hear(len(names))
+    owner.committer.close()
+    assert owner.outcomes[1:] == [("ab", None), ("c", None)]
+    assert "fake:storage failed in an unexpected way" in caplog.text
+
+
+def test_a_failure_that_is_told_after_what_began_later_has_succeeded_is_no_trouble():
+    begun, may_fail = threading.Event(), threading.Event()
+
+    class Overtaken(Storage):
+        def transact(self, items):
+            if items[0].name == "fast":
+                return [None]
+            begun.set()
+            assert may_fail.wait(TIMEOUT)
+            return [LOST]
+
+    owner = Owner(Overtaken())
+    owner.submit(["slow"])
+    owner.held.pop()()
+    assert begun.wait(TIMEOUT)
+    owner.submit(["fast"])
+    owner.hear(1)
+    may_fail.set()
+    owner.wait(1)
+    health = owner.committer.health
+    assert owner.outcomes == [("fast", None), ("slow", LOST)]
+    assert health.trouble is None
+    owner.submit(["slow"])  # this one has begun after the success
+    owner.hear(1)
+    assert health.trouble.reason == "lost"
+    owner.committer.close()
