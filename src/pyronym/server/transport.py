@@ -347,7 +347,7 @@ class Connection(asyncio.Protocol):
 
     def _wait_for_begun(self, begun: Begun) -> None:
         """Answer a call that the straight road has begun when what it waits for is there. It is not taken, stepped
-        through and handed back like others, which saves a durable registration 4.5 of 7 microseconds.
+        through and handed back like others, which saves a durable registration 5 of 7 microseconds.
         """
         self._session.begun = None
         began = time.perf_counter() if self._pulse.beats else None
